@@ -1,0 +1,55 @@
+"""What makes a sound: loudness, pages and their ends. Edits never sound; a page is a new Message; an end waits until it has held."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from relay.core.event import Severity
+
+
+class Loudness(IntEnum):
+    """How loud a post is; ordered."""
+
+    COUNT = 0
+    """No message."""
+    QUIET = 1
+    """A new message with SUPPRESS_NOTIFICATIONS: a badge, no sound."""
+    NOTIFY = 2
+    """A new message."""
+    PAGE = 3
+    """A new message with the mention."""
+
+
+class Resolved(StrEnum):
+    """How the end of what paged is shown: `EDIT` only turns the card into a record, `POST` also says so once."""
+
+    EDIT = "edit"
+    POST = "post"
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelPolicy:
+    """One Channel's thresholds: from which severity it pages, notifies, shows. `None` is never.
+
+    `mentions` are `<@&role>` or `<@user>` (digits only). `remind` is seconds between pages while it goes on, `None` for never.
+    """
+
+    name: str
+    page: Severity | None = Severity.CRITICAL
+    notify: Severity | None = Severity.ERROR
+    show: Severity | None = Severity.WARNING
+    mentions: tuple[str, ...] = ()
+    resolved: Resolved = Resolved.POST
+    remind: float | None = None
+    fallback: str | None = None
+    status: bool = True
+
+    def loudness(self, severity: Severity) -> Loudness:
+        """How loud something of this severity opens here. `Severity.NONE` is never shown."""
+        if severity is Severity.NONE:
+            return Loudness.COUNT
+        for loudness, least in ((Loudness.PAGE, self.page), (Loudness.NOTIFY, self.notify), (Loudness.QUIET, self.show)):
+            if least is not None and severity >= least:
+                return loudness
+        return Loudness.COUNT

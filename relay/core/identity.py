@@ -1,0 +1,142 @@
+"""Who is who: signal keys, Subjects raised to what people name, join keys, cause digests. Equal things get equal keys, always.
+
+Senders' fingerprints, uids, revisions and severities are never identity (reference: flux.md §4, alertmanager.md §5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+
+import re2
+
+from relay.core.event import Event, Instant, Subject
+from relay.core.policy import Grouping
+
+WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod"})
+"""Kinds that people call by one name; a key of theirs does not tell the kinds apart, since a pod's name does not."""
+CLUSTER_WIDE = frozenset({"Node", "Namespace", "PersistentVolume", "Instance", "Cluster", ""})
+"""Kinds that never join Incidents by Subject."""
+
+_HANDLE_ALPHABET = "23456789bcdfghjkmnpqrstvwxz"
+
+
+def digest(*parts: str) -> str:
+    """32 hex digits for `parts`, which may hold anything: lengths keep them apart."""
+    hasher = blake2b(digest_size=16)
+    for part in parts:
+        raw = part.encode("utf-8", "surrogatepass")
+        hasher.update(b"%d:" % len(raw))
+        hasher.update(raw)
+    return hasher.hexdigest()
+
+
+def flux_key(subject: Subject, aspect: str) -> str:
+    """The signal key of a Flux object's aspect."""
+    return digest("flux", subject.cluster, subject.kind, subject.namespace, subject.name, aspect)
+
+
+def alert_key(cluster: str, labels: Iterable[tuple[str, str]]) -> str:
+    """The signal key of an alert: of its cluster and sorted labels, whatever their order."""
+    return digest("alert", cluster, *(text for pair in sorted(labels) for text in pair))
+
+
+def incident_id(signal_key: str, since: Instant, episode: int) -> str:
+    """26 characters that a replay gives again: of the first Signal, its start and its episode. The first four are the handle."""
+    number = int(digest("incident", signal_key, repr(round(since * 1000)), str(episode)), 16)
+    out = []
+    for _ in range(26):
+        number, rest = divmod(number, len(_HANDLE_ALPHABET))
+        out.append(_HANDLE_ALPHABET[rest])
+    return "".join(out)
+
+
+# --- what people name -------------------------------------------------------------------------------------------------
+
+_SUFFIX = "[bcdfghjklmnpqrstvwxz2456789]"
+"""Kubernetes' alphabet for generated names (apimachinery util/rand): no vowels, so that no word appears."""
+_POD_OF = re2.compile(
+    rf"^(?P<workload>.+?)(?:-{_SUFFIX}{{6,10}}-{_SUFFIX}{{5}}|-[0-9]{{8,10}}-{_SUFFIX}{{5}}|-{_SUFFIX}{{5}}|-[0-9]{{1,4}})$"
+)
+
+
+def workload_of(pod: str) -> str:
+    """The name of the workload that made `pod`: without ReplicaSet hash, random suffix, ordinal or CronJob time."""
+    found = _POD_OF.search(pod)
+    return found["workload"] if found else pod
+
+
+def raised(subject: Subject) -> Subject:
+    """`subject` as people name it: a pod or ReplicaSet is its workload (kind `Workload`, since a name does not tell which)."""
+    if subject.kind == "Pod":
+        return Subject(subject.cluster, "Workload", subject.namespace, workload_of(subject.name))
+    if subject.kind == "ReplicaSet":
+        return Subject(subject.cluster, "Workload", subject.namespace, subject.name.rsplit("-", 1)[0])
+    return subject
+
+
+# --- join keys: by which a Signal finds the Incident that it belongs to -------------------------------------------------
+
+
+def subject_key(subject: Subject) -> str:
+    """The join key of a namespaced object; empty for what never joins by Subject."""
+    if not subject.namespace or not subject.name or subject.kind in CLUSTER_WIDE:
+        return ""
+    if subject.kind in WORKLOADS or subject.kind == "Workload":
+        return "w:" + digest(subject.cluster, subject.namespace, raised(subject).name)
+    return "o:" + digest(subject.cluster, subject.kind, subject.namespace, subject.name)
+
+
+def join_keys(event: Event, grouping: Grouping = Grouping.ALERTNAME) -> tuple[str, ...]:
+    """In the order in which they are tried: the same alert at another severity, its group, its workload or object."""
+    keys = []
+    if event.semantic_key:
+        keys.append("m:" + event.semantic_key)
+    if event.group_key:
+        keys.append("g:" + digest(event.group_key, event.alertname if grouping is Grouping.ALERTNAME else ""))
+    if of_subject := subject_key(event.subject):
+        keys.append(of_subject)
+    return tuple(keys)
+
+
+def named_keys(event: Event) -> tuple[str, ...]:
+    """Keys that a Signal holds beside its own: of the objects that its message names as unhealthy."""
+    return tuple(dict.fromkeys(key for subject in event.names if (key := subject_key(subject))))
+
+
+# --- causes -------------------------------------------------------------------------------------------------------------
+
+_HELM_LOGS = "\n\nLast Helm logs:"
+_NOISE = re2.compile(
+    r"(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)"
+    r"|(?P<uuid>[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})"
+    r"|(?P<request>(?i:request ?id):? ?\"?[0-9A-Za-z/+=_-]+\"?)"
+    r"|(?P<address>(?:\d{1,3}\.){3}\d{1,3}:\d+->(?:\d{1,3}\.){3}\d{1,3}:\d+)"
+    r"|(?P<temporary>/tmp/[A-Za-z_.-]*\d+)"
+    r"|(?P<hex>\b[0-9a-f]{64}\b|\b[0-9a-f]{40}\b)"
+    r"|(?P<duration>\b(?:\d+(?:\.\d+)?(?:h|ms|µs|us|ns|m|s))+\b)"
+    r"|(?P<counter>\b\d+ (?:attempt\(s\)|secrets\b|errors? occurred))"
+    rf"|(?P<pod>-{_SUFFIX}{{8,10}}-{_SUFFIX}{{5}}\b)"
+)
+_APPLY_ERROR = re2.compile(r"^[A-Za-z0-9.]+/[^\s]+ (?:dry-run failed|apply failed|not found|immutable field detected|namespace not specified)")
+_HEALTH_LIST = re2.compile(r"\[[^\[\]]* status: '[^\[\]]*\]")
+
+
+def normalise(message: str) -> str:
+    """`message` without what differs per attempt (reference: flux.md §6). Only for comparing; what is shown stays whole."""
+    text = message.split(_HELM_LOGS, 1)[0]
+    if _APPLY_ERROR.search(text):
+        text = text.split("\n", 1)[0]
+    if " status: '" in text:
+        text = _HEALTH_LIST.sub(lambda found: _sorted_list(found[0]), text)
+    return str(_NOISE.sub(lambda found: f"<{found.lastgroup}>", text)).strip()
+
+
+def _sorted_list(text: str) -> str:
+    """A health list in a fixed order: Flux prints a Go map, whose order is random per run."""
+    return "[" + ", ".join(sorted(text[1:-1].split(", "))) + "]"
+
+
+def cause_digest(message: str) -> str:
+    """Equal for messages that differ only in noise: the same cause again, not news."""
+    return digest("cause", normalise(message))

@@ -1,0 +1,156 @@
+"""An Incident is what one person would call one problem; each change of it has a Reason, and visible ones move its cards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from relay.core.event import Instant, Severity, Source, Subject
+
+
+class Reason(StrEnum):
+    """Why something changed, or did not. Log field, metric label, journal entry and test name."""
+
+    # Visible: each adds one to what a Posting wants.
+    OPENED = "opened"
+    REOPENED = "reopened"
+    ESCALATED = "escalated"
+    EASED = "eased"
+    CAUSE = "cause"
+    MEMBER = "member"
+    MEMBER_RESOLVED = "member_resolved"
+    REMEDIATED = "remediated"
+    FOLDED = "folded"
+    SURFACED = "surfaced"
+    FLAPPING = "flapping"
+    NO_NEWS = "no_news"
+    EXPIRED = "expired"
+    RESOLVED = "resolved"
+    CLOSED_BY_HAND = "closed_by_hand"
+    REROUTED = "rerouted"
+    CHANNEL_REMOVED = "channel_removed"
+    # Counted, and shown with the next visible change.
+    REPEATED = "repeated"
+    MEMBER_REPEATED = "member_repeated"
+    # Nothing changed.
+    DUPLICATE = "duplicate"
+    LATE_RESOLVE = "late_resolve"
+    UNKNOWN_RESOLVE = "unknown_resolve"
+    OLDER_THAN_SUCCESS = "older_than_success"
+    HELD = "held"
+    NOTED = "noted"
+    NOT_SHOWN = "not_shown"
+    HEALED = "healed"
+    """It ended within its hold: counted, never shown."""
+
+    @property
+    def visible(self) -> bool:
+        return self in _VISIBLE
+
+
+_VISIBLE = frozenset(
+    {
+        Reason.OPENED,
+        Reason.REOPENED,
+        Reason.ESCALATED,
+        Reason.EASED,
+        Reason.CAUSE,
+        Reason.MEMBER,
+        Reason.MEMBER_RESOLVED,
+        Reason.REMEDIATED,
+        Reason.FOLDED,
+        Reason.SURFACED,
+        Reason.FLAPPING,
+        Reason.NO_NEWS,
+        Reason.EXPIRED,
+        Reason.RESOLVED,
+        Reason.CLOSED_BY_HAND,
+        Reason.REROUTED,
+        Reason.CHANNEL_REMOVED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """How many member Signals fire, by severity: enough to know state and severity without loading the members."""
+
+    info: int = 0
+    warning: int = 0
+    error: int = 0
+    critical: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.info + self.warning + self.error + self.critical
+
+    @property
+    def worst(self) -> Severity:
+        """The highest severity that fires; `NONE` when nothing does."""
+        for severity, count in (
+            (Severity.CRITICAL, self.critical),
+            (Severity.ERROR, self.error),
+            (Severity.WARNING, self.warning),
+            (Severity.INFO, self.info),
+        ):
+            if count > 0:
+                return severity
+        return Severity.NONE
+
+    def plus(self, severity: Severity, by: int) -> Firing:
+        """With `by` more (or fewer) of this severity."""
+        match severity:
+            case Severity.INFO:
+                return Firing(self.info + by, self.warning, self.error, self.critical)
+            case Severity.WARNING:
+                return Firing(self.info, self.warning + by, self.error, self.critical)
+            case Severity.ERROR:
+                return Firing(self.info, self.warning, self.error + by, self.critical)
+            case Severity.CRITICAL:
+                return Firing(self.info, self.warning, self.error, self.critical + by)
+            case Severity.NONE:
+                return self
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One problem, from open to over. All instants are ours, but `since`: when the sender says that it began."""
+
+    id: str
+    subject: Subject
+    """Of its first Signal, raised to what people name."""
+    source: Source
+    lead: str
+    """Key of the Signal whose words title the card."""
+    since: Instant
+    opened_at: Instant
+    visible_at: Instant
+    """When its hold is over; before it nothing is shown."""
+    changed_at: Instant
+    severity: Severity
+    """The highest that fires, or that fired last when it is over."""
+    peak: Severity
+    firing: Firing = Firing()
+    members: int = 1
+    """How many Signals ever belonged to it."""
+    closed_at: Instant | None = None
+    reason: Reason = Reason.OPENED
+    """Of its last visible change."""
+    version: int = 1
+    """Grows by one with every visible change."""
+    reopenings: int = 0
+    flapping: bool = False
+    folded_into: str | None = None
+    follows: str | None = None
+    """The Incident that this one names as its predecessor: the same problem, longer ago than `reopen_within`."""
+    expires_at: Instant | None = None
+    closed_by: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        return self.closed_at is None
+
+    @property
+    def handle(self) -> str:
+        """What people type: `k7f3`."""
+        return self.id[:4]
