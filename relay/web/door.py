@@ -1,0 +1,184 @@
+"""No body is longer than its source's limit, none takes longer than its deadline, and all together never hold more than 32 MiB.
+
+Nothing here sends a redirect, names a version, or repeats to a client what it sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from enum import Enum
+from types import MappingProxyType
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+from multidict import CIMultiDict
+
+from relay.core.event import Source
+from relay.observe.logs import fault
+from relay.observe.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+MIB: Final = 1024 * 1024
+LIMITS: Final[Mapping[Source, int]] = MappingProxyType({Source.FLUX: 4 * MIB, Source.ALERTMANAGER: 10 * MIB})
+"""Bytes of one body. Flux's own limit is 3 MiB; Alertmanager's groups have none (reference/alertmanager.md §3.6)."""
+IN_FLIGHT: Final = 32 * MIB
+"""Bytes of all bodies in memory. Only what has come is counted: a claimed length is cheap and would shut the door for others."""
+DEADLINE: Final = 10.0
+"""Seconds for a request's headers, counted from the connection's start or its last answer; and seconds for its body after them."""
+LINGER: Final = 5.0
+"""Seconds in which the rest of a refused body is thrown away, so that its sender gets to read the answer."""
+
+
+NAMELESS: Final[Mapping[str, str]] = MappingProxyType({"Server": "relay"})
+"""No answer says which server of which version gave it."""
+
+
+class Refusal(Enum):
+    """Why a body was not read to its end."""
+
+    TOO_LONG = "too long"
+    TOO_MUCH = "too much in flight"
+    TOO_SLOW = "too slow"
+    BROKEN = "broken"
+    GONE = "gone"
+
+
+def answer(status: int, line: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    """One line of plain text: senders copy it into their own logs and events."""
+    kept = CIMultiDict({"Content-Type": "text/plain; charset=utf-8"})
+    if headers is not None:
+        kept.update(headers)
+    return web.Response(status=status, body=f"{line}\n".encode(), headers=kept)
+
+
+class Door:
+    """Reads bodies and counts them. Whoever reads one releases it."""
+
+    def __init__(self, metrics: Metrics, deadline: float = DEADLINE) -> None:
+        self._deadline = deadline
+        self._held = 0
+        metrics.body_bytes.set_function(lambda: self._held)
+
+    @property
+    def full(self) -> bool:
+        return self._held > IN_FLIGHT
+
+    async def read(self, request: web.Request, limit: int) -> bytes | Refusal:
+        """The whole body, of at most `limit` bytes, to be released; or why not, and then nothing is held."""
+        try:
+            if not request.content.is_eof():
+                async with asyncio.timeout(self._deadline):
+                    return await self._read(request, limit)
+            body = request.content.read_nowait()
+        except TimeoutError:
+            return Refusal.TOO_SLOW
+        except ConnectionError:
+            return Refusal.GONE
+        except web.RequestPayloadError:
+            return Refusal.BROKEN
+        if len(body) > limit:
+            return Refusal.TOO_LONG
+        self._held += len(body)
+        return body
+
+    async def _read(self, request: web.Request, limit: int) -> bytes | Refusal:
+        await _continue(request)
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while not request.content.at_eof():
+                part = await request.content.readany()
+                parts.append(part)
+                size += len(part)
+                self._held += len(part)
+                if size > limit:
+                    return Refusal.TOO_LONG
+                if self.full:
+                    return Refusal.TOO_MUCH
+            self._held += size  # Handed to the caller; what follows lets go of what was refused.
+            return b"".join(parts)
+        finally:
+            self._held -= size
+
+    def release(self, body: bytes) -> None:
+        self._held -= len(body)
+
+
+async def expects(_: web.Request) -> None:
+    """A client that asks whether to send its body is told when the body is wanted, not before."""
+
+
+async def _continue(request: web.Request) -> None:
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # The answer proper has not begun: aiohttp's own handler does the same.
+
+
+# --- connections --------------------------------------------------------------------------------------------------------
+
+
+class _Connection(web.RequestHandler):
+    """aiohttp's connection, but for what it would say of a request that is none: it would repeat and log the client's bytes."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002  # Holds the client's bytes.
+    ) -> web.StreamResponse:
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun") from exc
+        if status == 400:
+            response = answer(400, "this is no HTTP request", NAMELESS)
+        else:
+            log.error("request failed", **(fault(exc) if exc is not None else {}))
+            response = answer(500, "the relay failed: its log says where", NAMELESS)
+        response.force_close()
+        return response
+
+
+class _Server(web.Server):
+    def __init__(self, application: web.Server, options: Mapping[str, Any]) -> None:
+        super().__init__(application.request_handler, request_factory=application.request_factory)
+        self._options = options
+
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, loop=self._loop, **self._options)
+
+
+class Runner(web.AppRunner):
+    """Serves an application with the relay's deadlines, and without an access log. `shutdown_timeout` in seconds."""
+
+    def __init__(
+        self, application: web.Application, *, deadline: float = DEADLINE, shutdown_timeout: float = 5.0
+    ) -> None:
+        super().__init__(application, access_log=None, shutdown_timeout=shutdown_timeout)
+        self._options: Mapping[str, Any] = {
+            "access_log": None,
+            "auto_decompress": False,
+            "keepalive_timeout": deadline,  # aiohttp counts it from the start of a connection too, so that slow headers end it.
+            "lingering_time": LINGER,
+        }
+
+    async def _make_server(self) -> web.Server:
+        return _Server(await super()._make_server(), self._options)
+
+
+async def serve_on(
+    application: web.Application, host: str, port: int, *, deadline: float = DEADLINE, shutdown_timeout: float = 5.0
+) -> Runner:
+    """Bind and serve; `runner.addresses` says where (port 0 picks one), `await runner.cleanup()` ends it. Raises OSError."""
+    runner = Runner(application, deadline=deadline, shutdown_timeout=shutdown_timeout)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError:
+        await runner.cleanup()
+        raise
+    return runner
