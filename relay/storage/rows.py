@@ -1,0 +1,286 @@
+"""Values to rows and back: what is read equals what was written. A row's columns stand in their table's order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from relay.core.card import Form
+from relay.core.event import EMPTY, Severity, Source, Subject
+from relay.core.incident import Firing, Incident, Reason
+from relay.core.known import Entry, KnownObject
+from relay.core.posting import Degraded, Message, Placement, Posting
+from relay.core.signal import Signal, State
+
+Stored = Sequence[Any]
+"""A row as the database gives it."""
+
+_encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_decode: Final = json.JSONDecoder().raw_decode
+
+
+def _from_map(pairs: Mapping[str, str]) -> str:
+    return _encode(dict(pairs)) if pairs else ""
+
+
+def _to_map(text: str) -> Mapping[str, str]:
+    return _decode(text)[0] if text else EMPTY
+
+
+def _from_texts(texts: Iterable[str]) -> str:
+    return _encode(listed) if (listed := list(texts)) else ""
+
+
+def _to_texts(text: str) -> tuple[str, ...]:
+    return tuple(_decode(text)[0]) if text else ()
+
+
+def _from_subjects(subjects: Iterable[Subject]) -> str:
+    listed = [(subject.cluster, subject.kind, subject.namespace, subject.name) for subject in subjects]
+    return _encode(listed) if listed else ""
+
+
+def _to_subjects(text: str) -> tuple[Subject, ...]:
+    return tuple(Subject(*parts) for parts in _decode(text)[0]) if text else ()
+
+
+def from_signal(signal: Signal) -> Stored:
+    subject = signal.subject
+    return (
+        signal.key,
+        signal.source.value,
+        subject.cluster,
+        subject.kind,
+        subject.namespace,
+        subject.name,
+        signal.aspect,
+        int(signal.severity),
+        signal.since,
+        signal.sent_at,
+        signal.seen_at,
+        signal.state.value,
+        signal.semantic_key or None,
+        signal.group_key,
+        signal.reason,
+        signal.message,
+        signal.cause,
+        _from_map(signal.labels),
+        _from_map(signal.attributes),
+        _from_subjects(signal.names),
+        signal.episode,
+        signal.count,
+        signal.resolved_at,
+        signal.closed_since,
+        signal.held_until,
+        signal.superseded,
+        signal.incident,
+        signal.remediated,
+    )
+
+
+def to_signal(row: Stored) -> Signal:
+    return Signal(
+        key=row[0],
+        source=Source(row[1]),
+        subject=Subject(row[2], row[3], row[4], row[5]),
+        aspect=row[6],
+        severity=Severity(row[7]),
+        since=row[8],
+        sent_at=row[9],
+        seen_at=row[10],
+        state=State(row[11]),
+        semantic_key=row[12] or "",
+        group_key=row[13],
+        reason=row[14],
+        message=row[15],
+        cause=row[16],
+        labels=_to_map(row[17]),
+        attributes=_to_map(row[18]),
+        names=_to_subjects(row[19]),
+        episode=row[20],
+        count=row[21],
+        resolved_at=row[22],
+        closed_since=row[23],
+        held_until=row[24],
+        superseded=row[25],
+        incident=row[26],
+        remediated=row[27],
+    )
+
+
+def from_incident(incident: Incident) -> Stored:
+    subject, firing = incident.subject, incident.firing
+    return (
+        incident.id,
+        subject.cluster,
+        subject.kind,
+        subject.namespace,
+        subject.name,
+        incident.source.value,
+        incident.lead,
+        incident.since,
+        incident.opened_at,
+        incident.visible_at,
+        incident.changed_at,
+        int(incident.severity),
+        int(incident.peak),
+        firing.info,
+        firing.warning,
+        firing.error,
+        firing.critical,
+        incident.members,
+        incident.closed_at,
+        incident.reason.value,
+        incident.version,
+        incident.reopenings,
+        incident.flapping,
+        incident.folded_into,
+        incident.follows,
+        incident.expires_at,
+        incident.closed_by,
+    )
+
+
+def to_incident(row: Stored) -> Incident:
+    return Incident(
+        id=row[0],
+        subject=Subject(row[1], row[2], row[3], row[4]),
+        source=Source(row[5]),
+        lead=row[6],
+        since=row[7],
+        opened_at=row[8],
+        visible_at=row[9],
+        changed_at=row[10],
+        severity=Severity(row[11]),
+        peak=Severity(row[12]),
+        firing=Firing(row[13], row[14], row[15], row[16]),
+        members=row[17],
+        closed_at=row[18],
+        reason=Reason(row[19]),
+        version=row[20],
+        reopenings=row[21],
+        flapping=row[22],
+        folded_into=row[23],
+        follows=row[24],
+        expires_at=row[25],
+        closed_by=row[26],
+    )
+
+
+def from_posting(posting: Posting) -> Stored:
+    return (
+        posting.incident,
+        posting.channel,
+        int(posting.severity),
+        posting.wanted,
+        posting.shown,
+        posting.pages_owed,
+        posting.pages_made,
+        int(posting.paged_severity),
+        _from_texts(posting.paged_for),
+        posting.paged_at,
+        posting.end_due_at,
+        posting.end_shown_at,
+        posting.due_at,
+        posting.rank,
+        posting.message,
+        posting.shown_at,
+        posting.tries,
+        posting.degraded.value,
+        posting.parked,
+        posting.deleted_at,
+        posting.closed,
+    )
+
+
+def to_posting(row: Stored) -> Posting:
+    return Posting(
+        incident=row[0],
+        channel=row[1],
+        severity=Severity(row[2]),
+        wanted=row[3],
+        shown=row[4],
+        pages_owed=row[5],
+        pages_made=row[6],
+        paged_severity=Severity(row[7]),
+        paged_for=_to_texts(row[8]),
+        paged_at=row[9],
+        end_due_at=row[10],
+        end_shown_at=row[11],
+        due_at=row[12],
+        rank=row[13],
+        message=row[14],
+        shown_at=row[15],
+        tries=row[16],
+        degraded=Degraded(row[17]),
+        parked=row[18],
+        deleted_at=row[19],
+        closed=row[20],
+    )
+
+
+def from_object(thing: KnownObject) -> Stored:
+    subject = thing.subject
+    return (
+        subject.key,
+        subject.cluster,
+        subject.kind,
+        subject.namespace,
+        subject.name,
+        thing.seen_at,
+        thing.revision,
+        thing.revision_since,
+        thing.succeeded_at,
+        thing.beats,
+        thing.beat_at,
+        thing.longest_gap,
+        thing.healed,
+        thing.healed_at,
+        thing.uid,
+    )
+
+
+def to_object(row: Stored) -> KnownObject:
+    return KnownObject(
+        subject=Subject(row[1], row[2], row[3], row[4]),
+        seen_at=row[5],
+        revision=row[6],
+        revision_since=row[7],
+        succeeded_at=row[8],
+        beats=row[9],
+        beat_at=row[10],
+        longest_gap=row[11],
+        healed=row[12],
+        healed_at=row[13],
+        uid=row[14],
+    )
+
+
+def from_entry(entry: Entry) -> Stored:
+    """Without its serial number."""
+    return (entry.at, entry.reason.value, entry.source.value, entry.signal, entry.incident or None, entry.channel)
+
+
+def to_entry(row: Stored) -> Entry:
+    return Entry(
+        at=row[1],
+        reason=Reason(row[2]),
+        source=Source(row[3]),
+        signal=row[4],
+        incident=row[5] or "",
+        channel=row[6],
+    )
+
+
+def to_message(row: Stored) -> Message:
+    """A Message's fields are its columns."""
+    return Message(*row)
+
+
+def to_placement(row: Stored) -> Placement:
+    return Placement(incident=row[1], channel=row[2], form=Form(row[3]), position=row[4])
+
+
+def from_placement(message: int, placement: Placement) -> Stored:
+    return (message, placement.incident, placement.channel, placement.form.value, placement.position)

@@ -1,0 +1,263 @@
+"""What the sender finds due, in which order, and what it records."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection
+
+from relay.core.card import Form
+from relay.core.event import Severity
+from relay.core.known import Known, Wanted
+from relay.core.posting import Message, Placement, Posting
+from relay.core.signal import State
+from relay.storage import delivery
+from relay.storage.delivery import Attempt, DueMessage, DuePosting
+from relay.storage.engine import Database
+from relay.storage.ledger import load, save
+from tests.storage import samples
+from tests.storage.samples import NOW
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+async def posted(database: Database, *postings: Posting) -> None:
+    known = Known()
+    for posting in postings:
+        known.put_posting(posting)
+        known.put_incident(samples.incident(posting.incident))
+    await database.run(partial(save, known=known), exclusive=True)
+
+
+async def new(database: Database, channel: str = "ops", **more: Any) -> Message:  # noqa: ANN401  # The value's own fields.
+    def work(connection: Connection) -> Message:
+        fresh = delivery.new_message(connection, channel=channel, webhook="123", created_at=NOW, thread=None)
+        changed = replace(fresh, **more)
+        delivery.update_message(connection, changed)
+        return changed
+
+    return await database.run(work)
+
+
+async def ask(
+    database: Database, what: Callable[Concatenate[Connection, P], T], *arguments: P.args, **named: P.kwargs
+) -> T:
+    return await database.read(lambda connection: what(connection, *arguments, **named))
+
+
+def shows(due: delivery.Due | None) -> str | None:
+    return due.posting.incident if isinstance(due, DuePosting) else None
+
+
+# --- what is due --------------------------------------------------------------------------------------------------------
+
+
+async def test_what_ranks_first_is_sent_first_and_the_oldest_first_within_a_rank(database: Database) -> None:
+    await posted(
+        database,
+        samples.posting("edit", due_at=NOW - 900, rank=20),
+        samples.posting("page-late", due_at=NOW - 1, rank=0),
+        samples.posting("page-early", due_at=NOW - 2, rank=0),
+        samples.posting("page-not-yet", due_at=NOW + 1, rank=0),
+        samples.posting("nothing", due_at=None),
+        samples.posting("elsewhere", "deploys", due_at=NOW - 999, rank=0),
+    )
+    order = [due.posting.incident for due in await ask(database, delivery.due_postings, "ops", NOW, 10)]
+    assert order == ["page-early", "page-late", "edit"]
+    first = await ask(database, delivery.next_due, "ops", NOW)
+    assert first == DuePosting(
+        samples.posting("page-early", due_at=NOW - 2, rank=0), samples.incident("page-early"), None
+    )
+    assert await ask(database, delivery.next_due, "ops", NOW - 1000) is None
+
+
+async def test_what_is_due_comes_with_the_message_that_shows_it(database: Database) -> None:
+    message = await new(database, discord_id="99", digest="abc")
+    posting = samples.posting("a", due_at=NOW, message=message.id, shown=1, wanted=2)
+    await posted(database, posting)
+    assert await ask(database, delivery.next_due, "ops", NOW) == DuePosting(posting, samples.incident("a"), message)
+
+
+async def test_a_message_that_became_a_pointer_waits_its_turn_among_the_edits(database: Database) -> None:
+    pointer = await new(database, due_at=NOW - 500, jump_to=7)
+    await new(database, due_at=NOW + 1)
+    await posted(database, samples.posting("a", due_at=NOW, rank=20), samples.posting("b", due_at=NOW, rank=30))
+    assert shows(await ask(database, delivery.next_due, "ops", NOW)) == "a"
+    await database.run(partial(delivery.save_posting, posting=samples.posting("a", due_at=None)))
+    assert await ask(database, delivery.next_due, "ops", NOW) == DueMessage(pointer)
+    assert shows(await ask(database, delivery.next_due, "ops", NOW, pointer_rank=40)) == "b"
+    assert await ask(database, delivery.next_due, "deploys", NOW) is None
+
+
+async def test_counting_what_is_due_stops_at_the_cap(database: Database) -> None:
+    await posted(database, *(samples.posting(f"i{n}", due_at=NOW + n) for n in range(6)))
+    assert await ask(database, delivery.due_count, "ops", NOW + 3, 100) == 4
+    assert await ask(database, delivery.due_count, "ops", NOW + 3, 3) == 3
+    assert await ask(database, delivery.due_count, "deploys", NOW + 3, 3) == 0
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(waiting=st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 9), st.booleans()), max_size=12))
+async def test_channels_that_wait_are_those_with_something_due_and_since_when(
+    database: Database, waiting: list[tuple[str, int, bool]]
+) -> None:
+    def work(connection: Connection) -> tuple[Any, Any, Any]:
+        connection.exec_driver_sql("DELETE FROM postings")
+        connection.exec_driver_sql("DELETE FROM messages")
+        for number, (channel, wait, is_message) in enumerate(waiting):
+            if is_message:
+                fresh = delivery.new_message(connection, channel=channel, webhook="1", created_at=NOW)
+                delivery.update_message(connection, replace(fresh, due_at=NOW + wait))
+            else:
+                delivery.save_posting(connection, samples.posting(f"i{number}", channel, due_at=NOW + wait))
+        return (
+            dict(delivery.channels_waiting(connection)),
+            delivery.channels_due(connection, NOW + 5),
+            delivery.earliest_due(connection),
+        )
+
+    earliest = {c: min(NOW + w for channel, w, _ in waiting if channel == c) for c, _, _ in waiting}
+    all_of_them, due, first = await database.run(work)
+    assert all_of_them == earliest
+    assert dict(due) == {c: at for c, at in earliest.items() if at <= NOW + 5}
+    assert [at for _, at in due] == sorted(at for _, at in due)
+    assert first == min(earliest.values(), default=None)
+
+
+# --- what is shown ------------------------------------------------------------------------------------------------------
+
+
+async def test_members_come_firing_first_worst_first_oldest_first(database: Database) -> None:
+    known = Known()
+    for signal in (
+        samples.signal("resolved", incident="i", state=State.RESOLVED, severity=Severity.CRITICAL),
+        samples.signal("held", incident="i", state=State.HELD, severity=Severity.CRITICAL),
+        samples.signal("young", incident="i", since=NOW, severity=Severity.ERROR),
+        samples.signal("old", incident="i", since=NOW - 5, severity=Severity.ERROR),
+        samples.signal("worst", incident="i", severity=Severity.CRITICAL),
+        samples.signal("superseded", incident="i", severity=Severity.CRITICAL, superseded=True),
+        samples.signal("stranger", incident="j"),
+    ):
+        known.put_signal(signal)
+    await database.run(partial(save, known=known))
+    order = [signal.key for signal in await ask(database, delivery.members, "i")]
+    assert order == ["worst", "old", "young", "superseded", "held", "resolved"]
+    assert [signal.key for signal in await ask(database, delivery.members, "i", 2)] == ["worst", "old"]
+    assert await ask(database, delivery.member_counts, "i") == {State.FIRING: 4, State.HELD: 1, State.RESOLVED: 1}
+    assert await ask(database, delivery.member_counts, "nobody") == {}
+
+
+# --- Postings -----------------------------------------------------------------------------------------------------------
+
+
+async def test_what_the_writer_wants_while_a_request_is_under_way_is_not_lost(database: Database) -> None:
+    await posted(database, samples.posting("i", wanted=1, due_at=NOW))
+    due = await ask(database, delivery.next_due, "ops", NOW)
+    assert isinstance(due, DuePosting)
+    rendered = due.posting.wanted
+
+    def write(connection: Connection) -> None:
+        known = load(connection, Wanted(), incidents=["i"])
+        posting = known.postings["i", "ops"]
+        known.put_posting(replace(posting, wanted=posting.wanted + 1, pages_owed=posting.pages_owed + 1))
+        save(connection, known)
+
+    def settle(connection: Connection) -> None:
+        posting = delivery.load_posting(connection, ("i", "ops"))
+        assert posting is not None
+        still_due = posting.due_at if posting.wanted > rendered else None
+        delivery.save_posting(connection, replace(posting, shown=rendered, due_at=still_due))
+
+    await database.run(write, exclusive=True)
+    await database.run(settle, exclusive=True)
+    expected = samples.posting("i", wanted=2, shown=1, pages_owed=1, due_at=NOW)
+    assert await ask(database, delivery.load_posting, ("i", "ops")) == expected
+    assert await ask(database, delivery.load_posting, ("i", "deploys")) is None
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(postings=st.lists(samples.postings, max_size=4, unique_by=lambda posting: (posting.incident, posting.channel)))
+async def test_postings_are_read_as_they_were_settled(database: Database, postings: list[Posting]) -> None:
+    def work(connection: Connection) -> list[Posting | None]:
+        delivery.save_postings(connection, postings)
+        return [delivery.load_posting(connection, (posting.incident, posting.channel)) for posting in postings]
+
+    assert await database.run(work) == postings
+
+
+# --- Messages -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_message_is_read_as_it_was_written(database: Database) -> None:
+    first = await new(database)
+    assert first == Message(id=first.id, channel="ops", webhook="123", created_at=NOW)
+    second = await new(
+        database,
+        "deploys",
+        discord_id="1",
+        discord_channel="2",
+        thread="3",
+        digest="d",
+        due_at=NOW,
+        jump_to=first.id,
+    )
+    assert second.id > first.id
+    assert await ask(database, delivery.message_by_id, second.id) == second
+    assert await ask(database, delivery.message_by_id, first.id) == first
+    assert await ask(database, delivery.message_by_id, 10**12) is None
+
+
+async def test_an_id_of_ours_is_never_given_again(database: Database) -> None:
+    first = await new(database)
+    await database.run(lambda c: c.exec_driver_sql("DELETE FROM messages"))
+    assert (await new(database)).id > first.id
+
+
+def standing(*incidents: str, form: Form = Form.LINE) -> list[Placement]:
+    return [Placement(incident, "ops", form, position) for position, incident in enumerate(incidents)]
+
+
+async def test_what_stands_in_a_message_is_exactly_what_was_placed_last(database: Database) -> None:
+    message = await new(database)
+    for placed in (standing("b", "a", "c"), standing("c", "b", form=Form.COMPACT), standing()):
+        await database.run(partial(delivery.place, message_id=message.id, standing=placed))
+        assert await ask(database, delivery.placements_of, message.id) == placed
+
+
+async def test_a_posting_knows_every_message_it_stands_in(database: Database) -> None:
+    old, fresh = await new(database), await new(database)
+    await database.run(lambda c: delivery.place(c, old.id, standing("a", form=Form.POINTER)))
+    await database.run(lambda c: delivery.place(c, fresh.id, standing("a", form=Form.FULL)))
+    assert await ask(database, delivery.messages_of, ("a", "ops")) == [(old, Form.POINTER), (fresh, Form.FULL)]
+    assert await ask(database, delivery.messages_of, ("a", "deploys")) == []
+
+
+async def test_a_message_that_is_gone_is_due_no_more_and_says_what_stood_in_it(database: Database) -> None:
+    message = await new(database, due_at=NOW)
+    await database.run(lambda c: delivery.place(c, message.id, standing("a", "b")))
+    assert await database.run(partial(delivery.forget_message, message_id=message.id)) == standing("a", "b")
+    assert await ask(database, delivery.message_by_id, message.id) == replace(message, gone=True, due_at=None)
+    assert await ask(database, delivery.placements_of, message.id) == []
+    assert await ask(database, delivery.next_due, "ops", NOW) is None
+
+
+# --- attempts -----------------------------------------------------------------------------------------------------------
+
+
+async def test_an_attempt_without_an_answer_is_known_as_such(database: Database) -> None:
+    def work(connection: Connection) -> tuple[int, int]:
+        delivery.begin_attempt(connection, webhook="1", route="post", message_id=None, at=NOW - 200)
+        answered = delivery.begin_attempt(connection, webhook="1", route="edit", message_id=5, at=NOW - 20)
+        lost = delivery.begin_attempt(connection, webhook="2", route="post", message_id=6, at=NOW - 10)
+        delivery.end_attempt(connection, answered, NOW - 19, "sent")
+        return answered, lost
+
+    answered, lost = await database.run(work)
+    assert await ask(database, delivery.recent_attempts, NOW - 120) == [
+        Attempt(answered, "1", "edit", 5, NOW - 20, NOW - 19, "sent"),
+        Attempt(lost, "2", "post", 6, NOW - 10, None, ""),
+    ]
