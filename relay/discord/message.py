@@ -1,0 +1,247 @@
+"""Cards become one payload within every limit, whatever they hold; it pings only whom it was told to, and clears what it does not say.
+
+Limits and rules: reference/discord.md §2, §3 and §6. The package discord-webhook builds the payload here and does nothing else; it sends
+nothing, and nothing of it leaves this file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Final
+
+from discord_webhook import DiscordEmbed, DiscordWebhook  # type: ignore[import-untyped]  # it ships no types
+
+from relay.core.attention import Loudness
+from relay.core.card import Card, Form, Headline, Sign
+from relay.core.event import Severity
+from relay.core.posting import Degraded
+from relay.discord.embeds import COLOURS, MARKS, STATES, Embed, Room, blocks, compact, end, fitted, full, line
+from relay.discord.markdown import MAX_BUTTON_URL, escape, mentions, openable, shortened
+
+MAX_EMBEDS: Final = 10
+MAX_DESCRIPTION: Final = 4096
+MAX_SUM: Final = 5900
+"""Code points of all embeds together; Discord's limit is 6000."""
+MAX_BYTES: Final = 9000
+"""UTF-8 bytes of all text: an undocumented wall stands at about 10 KB."""
+CARD: Final = 900
+"""Code points of one full card: more is not read at 3 a.m."""
+COMPACT: Final = 420
+MAX_BUTTONS: Final = 5
+SILENT: Final = 1 << 12
+"""SUPPRESS_NOTIFICATIONS, on create only."""
+CREATE: Final = frozenset({"content", "username", "avatar_url", "embeds", "allowed_mentions", "flags", "components"})
+EDIT: Final = frozenset({"content", "embeds", "allowed_mentions", "components"})
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """The bytes of one request. `digest` is equal for what looks equal, whether new or edited; the mention is no part of it."""
+
+    body: bytes
+    digest: str
+    shown: int
+    """How many of the given parts stand in it; the others, always the last ones, found no room."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    content: str
+    embeds: tuple[Embed, ...] = ()
+    buttons: tuple[tuple[str, str], ...] = ()
+    shown: int = 1
+
+
+def render(
+    parts: Sequence[tuple[Card, Form]],
+    *,
+    loudness: Loudness,
+    mentions: tuple[str, ...] = (),
+    editing: bool = False,
+    degraded: Degraded = Degraded.NO,
+    jump: str | None = None,
+    username: str | None = None,
+    avatar: str | None = None,
+) -> Payload:
+    """One Message of `parts`, in their order; at least one.
+
+    `mentions` are `<@&role>` or `<@user>`, and are shown only for `Loudness.PAGE`. `jump` is the address of the Message that took its
+    place (`pointer`) or that shows the card (`end`). A new Message is silent unless it notifies or pages.
+    """
+    links = degraded is Degraded.NO
+    way = jump if jump and links else ""
+    draft = _plain(parts) if degraded is Degraded.PLAIN else _draft(parts, way, links=links)
+    return _built(draft, loudness, mentions, editing=editing, username=username, avatar=avatar)
+
+
+# --- what it says -------------------------------------------------------------------------------------------------------
+
+
+def _draft(parts: Sequence[tuple[Card, Form]], jump: str, *, links: bool) -> _Draft:
+    match parts:
+        case [(card, Form.FULL | Form.COMPACT as form)]:
+            return _alone(card, form, links=links)
+        case [(card, Form.END)]:
+            return _Draft(escape(card.headline.spoken()), (end(card, jump),))
+        case [(card, form)]:
+            return _Draft(line(card, form, jump))
+        case _:
+            return _several(parts, jump, links=links)
+
+
+def _alone(card: Card, form: Form, *, links: bool) -> _Draft:
+    content = escape(card.headline.spoken())
+    most = CARD if form is Form.FULL else COMPACT
+    embed = full(card, Room(most, min(most * 4, MAX_BYTES - len(content.encode()) - 400)), links=links)
+    return _Draft(content, (embed,), _buttons([card]) if links and form is Form.FULL else ())
+
+
+def _buttons(cards: Sequence[Card]) -> tuple[tuple[str, str], ...]:
+    """Label and address of what a phone can open, each address once."""
+    found: dict[str, str] = {}
+    for card in cards:
+        for one in card.links:
+            label = shortened(one.label, 34)
+            if label and openable(one.url, MAX_BUTTON_URL):
+                found.setdefault(one.url, label)
+    return tuple((label, url) for url, label in found.items())[:MAX_BUTTONS]
+
+
+def _several(parts: Sequence[tuple[Card, Form]], jump: str, *, links: bool) -> _Draft:
+    """Up to ten cards, then lines, each kind in its order. Cards share the room equally; lines take what they leave."""
+    cards = [(card, form) for card, form in parts if form in {Form.FULL, Form.COMPACT}]
+    lines = [(card, form) for card, form in parts if form not in {Form.FULL, Form.COMPACT}]
+    content = _summary([card for card, _ in parts])
+    room = Room(MAX_SUM, MAX_BYTES - len(content.encode()) - 400)
+    most = MAX_EMBEDS - 1 if lines else MAX_EMBEDS
+    shown = cards[:most]
+    share = len(shown) + (1 if lines else 0)
+    embeds = []
+    for card, form in shown:
+        chars = min(CARD if form is Form.FULL else COMPACT, room.chars // share)
+        make = full if form is Form.FULL and len(shown) == 1 else compact
+        embeds.append(make(card, Room(chars, min(chars * 4, room.bytes // share)), links=links))
+    used = room.less(*(text for embed in embeds for text in embed.texts))
+    listed, count = _listed(lines, jump, used)
+    if listed:
+        embeds.append(listed)
+    return _Draft(content, tuple(embeds), (), len(shown) + count if len(shown) == len(cards) else len(shown))
+
+
+def _listed(lines: Sequence[tuple[Card, Form]], jump: str, room: Room) -> tuple[Embed | None, int]:
+    """Lines in one embed as far as there is room, and how many they are."""
+    if not lines:
+        return None, 0
+    room = Room(min(room.chars, MAX_DESCRIPTION), room.bytes).less("-# +99999 more")
+    said: list[str] = []
+    for card, form in lines:
+        text = line(card, form, jump)
+        if not room.holds(text + "\n"):
+            break
+        room = room.less(text, "\n")
+        said.append(text)
+    left = len(lines) - len(said)
+    worst = max((card.severity for card, _ in lines if card.is_open), default=Severity.NONE)
+    colour = STATES[Sign.RECOVERED] if worst is Severity.NONE else COLOURS[worst]
+    return Embed("\n".join([*said, *([f"-# +{left} more"] if left else [])]), colour), len(said)
+
+
+def _summary(cards: Sequence[Card]) -> str:
+    """The lock screen of several: `❌ 12 problems: sonarr, radarr, node pve2 +9, 2 over`."""
+    going = [card for card in cards if card.is_open]
+    over = len(cards) - len(going)
+    if not cards:
+        return ""
+    named = going or list(cards)
+    worst = max(card.severity for card in named)
+    sign = MARKS[worst] if going else Sign.RECOVERED
+    noun = f"{len(going)} problem{'s' if len(going) > 1 else ''}" if going else f"{over} came and went"
+    names = list(dict.fromkeys(shortened(card.headline.object, 28) for card in named))
+    listed = ", ".join(names[:3]) + (f" +{len(names) - 3}" if len(names) > 3 else "")
+    return escape(Headline(sign, noun, "", cause=listed, after=f"{over} over" if going and over else "").spoken())
+
+
+def _plain(parts: Sequence[tuple[Card, Form]]) -> _Draft:
+    """Content alone, no links: what Discord takes when it refused everything better."""
+    if len(parts) != 1:
+        text = _summary([card for card, _ in parts])
+        room, count = Room(1800, 6000).less(text), 0
+        for card, form in parts:
+            said = "\n" + line(card, form, "")
+            if not room.holds(said):
+                break
+            text, room, count = text + said, room.less(said), count + 1
+        return _Draft(text, shown=count)
+    card, form = parts[0]
+    if form is not Form.FULL:
+        return _Draft(line(card, form, ""))
+    head = escape(card.headline.spoken())
+    why = fitted(card.why, Room(300, 900))
+    room = Room(1800, 6000).less(head, why, "****\n\n")
+    for sparing in range(10):
+        body = "\n".join(text for text in blocks(card, sparing, links=False) if text)
+        if room.holds(body):
+            return _Draft("\n".join(text for text in (head, f"**{why}**" if why else "", body) if text))
+    return _Draft(head)
+
+
+# --- how it is built ----------------------------------------------------------------------------------------------------
+
+
+def _built(
+    draft: _Draft,
+    loudness: Loudness,
+    given: tuple[str, ...],
+    *,
+    editing: bool,
+    username: str | None,
+    avatar: str | None,
+) -> Payload:
+    ping, users, roles = mentions(given) if loudness is Loudness.PAGE else ("", [], [])
+    content = f"{draft.content} {ping}".strip()
+    hook = DiscordWebhook(
+        url="",
+        content=content,
+        username=username,
+        avatar_url=avatar,
+        flags=SILENT if loudness <= Loudness.QUIET else None,
+        allowed_mentions={"parse": [], "users": users, "roles": roles},
+    )
+    embeds = [_embed(embed) for embed in draft.embeds]
+    components = _components(draft.buttons)
+    # The package leaves out what is empty; here an empty list clears what an edited message still shows, and null its content.
+    raw: dict[str, Any] = {**hook.json, "embeds": embeds, "components": components}
+    if editing:
+        raw["content"] = content or None
+    wanted = EDIT if editing else CREATE
+    kept = {key: raw[key] for key in sorted(wanted & raw.keys()) if editing or raw[key]}
+    return Payload(_bytes(kept), _digest(draft.content, embeds, components), draft.shown)
+
+
+def _embed(embed: Embed) -> dict[str, Any]:
+    """An embed as the package builds it, without what it leaves unset, which it would send as null."""
+    built = DiscordEmbed(title=embed.title or None, description=embed.description, color=embed.colour)
+    if embed.footer:
+        built.set_footer(embed.footer)
+    return {key: _pruned(value) for key, value in vars(built).items() if value}
+
+
+def _pruned(value: Any) -> Any:  # noqa: ANN401  # JSON
+    return {key: inner for key, inner in value.items() if inner is not None} if isinstance(value, dict) else value
+
+
+def _components(buttons: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    """One row of link buttons: row 1, button 2, style 5 (reference: discord.md §2.3)."""
+    row = [{"type": 2, "style": 5, "label": label, "url": url} for label, url in buttons]
+    return [{"type": 1, "components": row}] if row else []
+
+
+def _bytes(value: Any) -> bytes:  # noqa: ANN401  # JSON
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _digest(*said: Any) -> str:  # noqa: ANN401  # JSON
+    return blake2b(_bytes(said), digest_size=16).hexdigest()
