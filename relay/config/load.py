@@ -28,7 +28,16 @@ from relay.config.model import (
 from relay.config.problems import ConfigError, Problem, dotted, explain, path_of, place_of
 from relay.config.reader import MAX_FILE, Marked, Place, read, write
 from relay.config.reader import Path as Steps
-from relay.config.secrets import Check, SecretError, SecretFile, SecretSource, read_bounded, why_not
+from relay.config.secrets import (
+    Check,
+    Secret,
+    SecretError,
+    SecretFile,
+    SecretSource,
+    SecretValue,
+    read_bounded,
+    why_not,
+)
 from relay.config.values import (
     ENVIRONMENT,
     BasicPair,
@@ -51,23 +60,27 @@ from relay.core.routing import Route
 MAX_CHANNELS: Final = 50
 _PASSWORD: Final = ("basic_auth", "password_file")
 _NOTHING: Final = Marked({}, {}, {})
+_ELSEWHERE: Final = SecretValue(Secret("not read"))
+"""In the place of every secret where none is looked for."""
 
 
-def load(path: Path | None, env: Mapping[str, str], *, text: str | None = None) -> Configuration:
+def load(path: Path | None, env: Mapping[str, str], *, text: str | None = None, mounted: bool = True) -> Configuration:
     """The configuration in the YAML file `path`, else in `RELAY_CONFIG`'s, else of the environment alone.
 
-    With `text` that is taken as the file's content, and `path` only says where it stood. Raises ConfigError.
+    With `text` that is taken as the file's content, and `path` only says where it stood. With `mounted=False` neither secrets nor
+    folders are looked for, as where the file lies in Git: what is returned decides alike, but opens and sends nothing. Raises ConfigError.
     """
     if path is None and (named := env.get("RELAY_CONFIG", "").strip()):
         path = Path(named)
-    return _Loader(path, env).load(text)
+    return _Loader(path, env, mounted=mounted).load(text)
 
 
 class _Loader:
     """One attempt: collects what is wrong on the way."""
 
-    def __init__(self, path: Path | None, env: Mapping[str, str]) -> None:
+    def __init__(self, path: Path | None, env: Mapping[str, str], *, mounted: bool) -> None:
         self._path = path
+        self._mounted = mounted
         self._marked = _NOTHING
         self._problems: list[Problem] = []
         self._env = Environment(env, self._unusable)
@@ -180,12 +193,18 @@ class _Loader:
 
     def _secret(self, path: Steps, written: str, check: Check | None = None) -> SecretSource | None:
         file = self._resolve(written)
+        if not self._mounted:
+            return _ELSEWHERE
         try:
             return SecretFile(file, check)
         except SecretError as error:
             from_here = "" if Path(written).is_absolute() or file.exists() else " (looked for from this file's folder)"
             self._wrong(path, f"that file cannot be used: {error}{from_here}")
             return None
+
+    def _given(self, variable: str, check: Check | None = None) -> tuple[str, SecretSource] | None:
+        """The secret that the environment gives, with the variable it came from."""
+        return self._env.secret(variable, check) if self._mounted else None
 
     def _secrets(self, path: Steps, written: list[str] | None) -> tuple[SecretSource, ...]:
         listed = isinstance(self._written(path), list)
@@ -213,7 +232,7 @@ class _Loader:
         if folder is None:
             return None
         path = self._resolve(folder.folder)
-        if not path.is_dir():
+        if self._mounted and not path.is_dir():
             self._wrong((key, "folder"), "there is no such folder")
         return path
 
@@ -221,12 +240,14 @@ class _Loader:
 
     def _channels(self, settings: Settings) -> tuple[ChannelSettings, ...]:
         check = webhook_check(self._api)
-        given = self._env.secret("DISCORD_WEBHOOK_URL", check)
+        given = self._given("DISCORD_WEBHOOK_URL", check)
         written = bool(settings.channels) or "channels" in self._broken
         if given and written:
             self._unusable(given[0], "the file names channels too: leave one out")
         if given and not written:
             return (ChannelSettings("discord", given[1], self._api),)
+        if not written and not self._mounted:
+            return (ChannelSettings("discord", _ELSEWHERE, self._api),)
         if not written and not any(problem.source.startswith("DISCORD_WEBHOOK_URL") for problem in self._problems):
             cure = "set it to a Discord webhook's URL, or write channels: in the file"
             self._unusable("DISCORD_WEBHOOK_URL", f"no channel: {cure}")
@@ -306,7 +327,7 @@ class _Loader:
             seen.setdefault(word, path)
 
     def _lock_from_environment(self, kind: Source, variable: str, sources: list[SourceSettings]) -> None:
-        given = self._env.secret(variable)
+        given = self._given(variable)
         if given is None or "sources" in self._broken:
             return
         named, secret = given

@@ -14,6 +14,8 @@ from typing import Final, NoReturn, final
 MAX_SECRET: Final = 64 * 1024
 """Bytes of a secret's file: more is another file than was meant."""
 _SETTLED_NS: Final = 1_000_000_000
+_RECENT: Final = 1.0
+"""Seconds between two looks at a file by those whom its secret lets in."""
 
 Check = Callable[["Secret"], str | None]
 """Says in a few words, which hold nothing of the secret, why it cannot be used; None if it can."""
@@ -117,6 +119,9 @@ class SecretValue:
     def current(self) -> Secret:
         return self.value
 
+    def recent(self) -> Secret:
+        return self.value
+
     @property
     def warning(self) -> str:
         """Always empty: what never changes never breaks."""
@@ -126,17 +131,24 @@ class SecretValue:
 class SecretFile:
     """A secret in a file, read when made (SecretError if it cannot be used) and again whenever the file changed."""
 
-    __slots__ = ("_check", "_secret", "_seen", "_warning", "path")
+    __slots__ = ("_check", "_looked_at", "_secret", "_seen", "_warning", "path")
 
     def __init__(self, path: Path, check: Check | None = None) -> None:
         self.path = path
         self._check = check
         self._warning = ""
         self._seen: tuple[int, ...] | None = None
+        self._looked_at = 0.0
         self._secret = self._read()
+
+    def recent(self) -> Secret:
+        """The secret as the file held it at most a second ago: who is refused by it must ask `current`."""
+        settled = self._seen is not None and time.monotonic() - self._looked_at < _RECENT
+        return self._secret if settled else self.current()
 
     def current(self) -> Secret:
         """The secret as the file holds it now; the last good one while the file cannot be used, and `warning` says why."""
+        self._looked_at = time.monotonic()
         try:
             if self._seen is None or self._seen != self._stamp():
                 self._secret, self._warning = self._read(), ""

@@ -81,9 +81,17 @@ class _Given:
         return self.things[0][0] if self.is_group else raised(self.incident.subject)
 
 
+def leading(incident: Incident, members: Sequence[Signal]) -> Signal | None:
+    """Whose words title the card: the Incident's lead, unless that is over while others, of which the worst stands first, go on."""
+    lead = next((signal for signal in members if signal.key == incident.lead), None)
+    if lead is not None and (lead.keeps_open or not incident.is_open):
+        return lead
+    return members[0] if members else lead
+
+
 def build(incident: Incident, members: Sequence[Signal], hint: Hint | None, context: Context) -> Card:
     """The Card of `incident`. `members` are its Signals, firing first, worst first, at most 200 of them."""
-    lead = next((signal for signal in members if signal.key == incident.lead), members[0] if members else None)
+    lead = leading(incident, members)
     given = _Given(incident, members, lead, hint or _NO_HINT, context, _things(incident, members))
     card = _open(given)
     return card if incident.is_open else _record(card, given)

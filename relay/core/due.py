@@ -1,11 +1,12 @@
 """What a Posting owes next: pure decisions from what is wanted and what was shown, each with a named Reason.
 
-The writer asks `after_change`, the sender asks `next_step` and `after_*`. Only `due_at` makes work; nothing is found by rendering.
+The writer asks what a change makes of it, the sender what to do next and what an outcome makes of it. Only `due_at` makes work;
+nothing is found by rendering.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -14,6 +15,7 @@ from relay.core.card import Form
 from relay.core.event import Instant, Severity
 from relay.core.incident import Incident
 from relay.core.posting import Degraded, Posting
+from relay.core.values import replace
 
 DAY: Final = 86400.0
 REFRESH_EVERY: Final = 1800.0
@@ -73,9 +75,9 @@ def next_step(posting: Posting, incident: Incident, policy: ChannelPolicy, now: 
         return Step(Why.LATER, at=incident.visible_at)
     if incident.is_open and owes_page(posting):
         return Step(Why.PAGE, Form.FULL, Loudness.PAGE)
-    if posting.message is None:
+    if posting.message is None and (incident.is_open or posting.end_due_at is None):
         return _first(posting, incident, policy)
-    if posting.wanted > posting.shown:
+    if posting.message is not None and posting.wanted > posting.shown:
         return Step(Why.EDIT, Form.FULL)
     if posting.end_due_at is not None and not incident.is_open:
         if now < posting.end_due_at:
@@ -86,7 +88,7 @@ def next_step(posting: Posting, incident: Incident, policy: ChannelPolicy, now: 
 
 def _first(posting: Posting, incident: Incident, policy: ChannelPolicy) -> Step:
     if not incident.is_open:
-        if posting.shown == 0 and policy.loudness(posting.severity) > Loudness.COUNT:
+        if posting.wanted > posting.shown and policy.loudness(posting.severity) > Loudness.COUNT:
             return Step(Why.CAME_AND_WENT, Form.LINE, Loudness.QUIET)
         return Step(Why.NOTHING)
     loudness = min(policy.loudness(posting.severity), Loudness.NOTIFY)
@@ -97,7 +99,9 @@ def _first(posting: Posting, incident: Incident, policy: ChannelPolicy) -> Step:
     return Step(Why.OPEN, Form.FULL, loudness)
 
 
-_RANK: Final = {Why.PAGE: 0, Why.OPEN: 10, Why.SHOW_AGAIN: 10, Why.EDIT: 20, Why.CAME_AND_WENT: 30, Why.END: 30}
+EDITS: Final = range(20, 30)
+"""The ranks of what is shown by an edit; all others need a new message, which Discord counts apart."""
+_RANK: Final = {Why.PAGE: 0, Why.OPEN: 10, Why.SHOW_AGAIN: 10, Why.EDIT: EDITS.start, Why.CAME_AND_WENT: 30, Why.END: 30}
 
 
 def rank(step: Step, severity: Severity) -> int:
@@ -131,8 +135,11 @@ def opened(incident: Incident, policy: ChannelPolicy, severity: Severity, name: 
 def changed(
     posting: Posting, incident: Incident, policy: ChannelPolicy, now: Instant, *, severity: Severity, name: str
 ) -> Posting:
-    """After a visible change that a Signal of `severity` and alertname (or cause) `name` made: one more version is wanted."""
-    after = replace(posting, wanted=posting.wanted + 1, severity=max(posting.severity, severity))
+    """After a visible change that a Signal of `severity` and alertname (or cause) `name` made: one more version is wanted.
+
+    What was parked is tried once more: the plainest rendering was refused as it was, and it is another one now.
+    """
+    after = replace(posting, wanted=posting.wanted + 1, severity=max(posting.severity, severity), parked="")
     if incident.is_open:
         after = _page_owed(replace(after, end_due_at=None), policy, severity, name)
     return scheduled(after, incident, policy, now)
@@ -145,27 +152,42 @@ def reopened(
     if posting.end_shown_at is None:
         return changed(posting, incident, policy, now, severity=severity, name=name)
     heard = replace(
-        posting, severity=severity, paged_severity=Severity.NONE, paged_for=(), end_shown_at=None, pages_made=posting.pages_owed
+        posting,
+        severity=severity,
+        paged_severity=Severity.NONE,
+        paged_for=(),
+        paged_at=None,
+        pages_made=posting.pages_owed,
+        end_shown_at=None,
     )
+    if policy.loudness(severity) is Loudness.NOTIFY:
+        heard = replace(heard, shown=0, message=None)  # An edit would not sound; the record of the last time stays one.
     return changed(heard, incident, policy, now, severity=severity, name=name)
 
 
 def over(posting: Posting, incident: Incident, policy: ChannelPolicy, settle: float, now: Instant) -> Posting:
     """The Incident ended: the card becomes a record at once, a page no longer true is not sent, what paged gets its end later."""
-    after = replace(posting, wanted=posting.wanted + 1, pages_owed=posting.pages_made)
+    after = replace(posting, wanted=posting.wanted + 1, pages_owed=posting.pages_made, parked="")
     if posting.paged_at is None:
         after = replace(after, paged_severity=Severity.NONE, paged_for=())
-    elif policy.resolved is Resolved.POST and posting.end_shown_at is None:
-        after = replace(after, end_due_at=now + settle)
+    else:
+        after = _end_owed(after, policy, now + settle)
     return scheduled(after, incident, policy, now)
+
+
+def _end_owed(posting: Posting, policy: ChannelPolicy, at: Instant) -> Posting:
+    """What paged says its end, if it is to be posted and was not yet."""
+    if policy.resolved is Resolved.POST and posting.end_shown_at is None:
+        return replace(posting, end_due_at=at)
+    return posting
 
 
 _STEPS: Final = frozenset({2, 5, 10, 20, 50})
 
 
-def repeated(posting: Posting, incident: Incident, policy: ChannelPolicy, count: int, now: Instant) -> Posting:
+def repeated(posting: Posting, incident: Incident, count: int, now: Instant) -> Posting:
     """A repeat is no difference: counts move in steps, and ride on one refresh in half an hour."""
-    if posting.shown == 0 or posting.due_at is not None or not _is_step(count):
+    if posting.shown == 0 or posting.closed or posting.parked or posting.due_at is not None or not _is_step(count):
         return posting
     due = max(now, (posting.shown_at or now) + REFRESH_EVERY)
     edit = Step(Why.EDIT)
@@ -173,7 +195,7 @@ def repeated(posting: Posting, incident: Incident, policy: ChannelPolicy, count:
 
 
 def _is_step(count: int) -> bool:
-    return count in _STEPS or (count >= 100 and str(count).rstrip("0") in ("1", "2", "5"))  # noqa: PLR2004
+    return count in _STEPS or (count >= 100 and str(count).rstrip("0") in ("1", "2", "5"))
 
 
 def _page_owed(posting: Posting, policy: ChannelPolicy, severity: Severity, name: str) -> Posting:
@@ -194,39 +216,51 @@ def _page_owed(posting: Posting, policy: ChannelPolicy, severity: Severity, name
 # --- what the sender changes --------------------------------------------------------------------------------------------
 
 
-def shown(  # noqa: PLR0913  # each is a fact about one request
+def shown(
     posting: Posting,
     incident: Incident,
     policy: ChannelPolicy,
     step: Step,
     now: Instant,
     *,
-    version: int,
-    pages: int,
+    asked: Posting,
     message: int,
+    settle: float,
 ) -> Posting:
-    """Discord has it: `version` and `pages` are those that were rendered, not what is wanted by now."""
-    after = replace(
-        posting,
-        shown=max(posting.shown, version),
-        pages_made=max(posting.pages_made, pages) if step.posts else posting.pages_made,
-        paged_at=now if step.why is Why.PAGE else posting.paged_at,
-        shown_at=now,
-        tries=0,
-        due_at=None,
-    )
-    if step.why is Why.END:
-        after = replace(after, end_due_at=None, end_shown_at=now)
-    else:
+    """Discord has it, as it was `asked` for: what has changed since is still to be shown. `message` is where it stands now."""
+    after = replace(posting, shown=max(posting.shown, asked.wanted), shown_at=now, tries=0, due_at=None)
+    if step.why is not Why.END:
         after = replace(after, message=message)
+    if step.why in (Why.END, Why.CAME_AND_WENT):
+        after = replace(after, end_due_at=None, end_shown_at=now)
+    if step.why is Why.PAGE:
+        after = _paged(after, asked, now)
+        if not incident.is_open:  # It ended while the page was on its way: who heard the one is told the other.
+            after = _end_owed(after, policy, now + settle)
     return scheduled(after, incident, policy, now)
 
 
+def _paged(posting: Posting, asked: Posting, now: Instant) -> Posting:
+    """It made its sound, for what it was asked for; a page withdrawn meanwhile was made all the same."""
+    return replace(
+        posting,
+        paged_at=now,
+        pages_made=max(posting.pages_made, asked.pages_owed),
+        pages_owed=max(posting.pages_owed, asked.pages_owed),
+        paged_severity=max(posting.paged_severity, asked.paged_severity),
+        paged_for=tuple(dict.fromkeys((*asked.paged_for, *posting.paged_for)))[-20:],
+    )
+
+
 def unshown(posting: Posting, incident: Incident, policy: ChannelPolicy, now: Instant) -> Posting:
-    """A person deleted its message: an open problem is shown again once, quietly; twice within a day is an answer."""
-    answered = posting.deleted_at is not None and now - posting.deleted_at < DAY
+    """A person deleted its message: an open problem is shown again once, quietly; twice within a day is an answer.
+
+    Whoever deletes a record has seen the end: it is not said again, and what comes back is as loud as an opening.
+    """
     after = replace(posting, message=None, deleted_at=now, due_at=None, tries=0)
-    if answered or not incident.is_open:
+    if not incident.is_open:
+        return replace(after, shown=after.wanted, end_due_at=None, end_shown_at=now, rank=0)
+    if posting.deleted_at is not None and now - posting.deleted_at < DAY:
         return replace(after, closed=True, shown=after.wanted, pages_made=after.pages_owed, end_due_at=None, rank=0)
     return scheduled(after, incident, policy, now)
 

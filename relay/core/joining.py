@@ -6,19 +6,20 @@ A batch and its Events one by one give the same state, and a replay gives the sa
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
 
 from relay.core import due, own
 from relay.core import signal as signals
-from relay.core.attention import Resolved
+from relay.core.attention import ChannelPolicy, Resolved
 from relay.core.event import Effect, Event, Instant, Severity, Source
 from relay.core.identity import incident_id, join_keys, named_keys, raised
 from relay.core.incident import Firing, Incident, Reason
 from relay.core.known import Entry, Known, KnownObject
 from relay.core.policy import Policy
+from relay.core.posting import Posting
 from relay.core.routing import channels_of
 from relay.core.signal import Applied, Signal, State
+from relay.core.values import replace
 
 RECENT: Final = 600.0
 """Seconds in which a copy of a Flux event changes nothing but when it was last seen."""
@@ -166,6 +167,8 @@ def _add(known: Known, incident: Incident, fresh: Signal, event: Event, policy: 
             lead=fresh.key,
             visible_at=now + hold(event, policy) if healed else incident.visible_at,
         )
+    if reason is Reason.ESCALATED:
+        after = replace(after, lead=fresh.key)
     known.put_incident(after)
     _enter(known, replace(fresh, incident=incident.id), after, event, policy)
     _post(known, after, fresh, policy, reason, now)
@@ -263,11 +266,9 @@ def _repeat(known: Known, incident: Incident, signal: Signal, now: Instant, poli
     if incident.expires_at is None or expires - incident.expires_at > _PUSH_EXPIRY:
         known.put_incident(replace(incident, expires_at=expires))
     for posting in known.postings_of(incident.id):
-        channel = policy.channels.get(posting.channel)
-        if channel is not None:
-            after = due.repeated(posting, incident, channel, signal.count, now)
-            if after is not posting:
-                known.put_posting(after)
+        after = due.repeated(posting, incident, signal.count, now)
+        if after is not posting:
+            known.put_posting(after)
     return Reason.REPEATED
 
 
@@ -399,11 +400,23 @@ def reroute(known: Known, incident: Incident, members: Iterable[Signal], now: In
             continue
         for name in channels_of(policy.routes, signal.labels):
             channel = policy.channels.get(name)
-            if channel is None or (incident.id, name) in known.postings:
+            if channel is None:
                 continue
-            fresh = due.opened(incident, channel, signal.severity, signal.alertname or signal.cause, now)
+            fresh = _routed_again(known.postings.get((incident.id, name)), incident, channel, signal, now)
             if fresh is not None:
                 known.put_posting(fresh)
                 known.journal.append(Entry(now, Reason.REROUTED, Source.RELAY, signal.key, incident.id, name))
                 moved = True
     return moved
+
+
+def _routed_again(
+    posting: Posting | None, incident: Incident, channel: ChannelPolicy, signal: Signal, now: Instant
+) -> Posting | None:
+    """What a Channel owes that has no Posting, or one from before it was removed; None where all is as it was."""
+    name = signal.alertname or signal.cause
+    if posting is None:
+        return due.opened(incident, channel, signal.severity, name, now)
+    if posting.closed and posting.deleted_at is None:
+        return due.changed(replace(posting, closed=False), incident, channel, now, severity=signal.severity, name=name)
+    return None

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import assert_never
+from typing import Any, assert_never
 
 from relay.core.event import EMPTY, Effect, Event, Instant, Severity, Source, Subject
 from relay.core.identity import digest, normalise
 from relay.core.incident import Reason
 from relay.core.policy import IncidentPolicy
+from relay.core.values import replace
 
 
 class State(StrEnum):
@@ -129,8 +130,9 @@ def _alert_fires(signal: Signal, event: Event, policy: IncidentPolicy) -> Applie
         case State.RESOLVED | State.HELD if signal.closed_since is None or starts > signal.closed_since:
             return _again(signal, event)
         case State.RESOLVED:
-            held = replace(
-                _worded(signal, event),
+            held = _worded(
+                signal,
+                event,
                 state=State.HELD,
                 since=starts,
                 held_until=event.received_at + policy.refire_hold,
@@ -170,8 +172,8 @@ def _again(signal: Signal, event: Event) -> Applied:
     return Applied(opened, Reason.OPENED, opened=True)
 
 
-def _worded(signal: Signal, event: Event) -> Signal:
-    """With the newest words: the sender's, as they are now."""
+def _worded(signal: Signal, event: Event, **more: Any) -> Signal:  # noqa: ANN401  # any field of the value
+    """With the newest words, the sender's as they are now, and whatever else changes with them."""
     return replace(
         signal,
         severity=event.severity,
@@ -183,13 +185,15 @@ def _worded(signal: Signal, event: Event) -> Signal:
         names=event.names,
         group_key=event.group_key or signal.group_key,
         sent_at=max(signal.sent_at, event.at),
+        **more,
     )
 
 
 def _repeated(signal: Signal, event: Event) -> Applied:
     """The same condition said again: a count, unless its severity or cause changed."""
-    after = replace(
-        _worded(signal, event),
+    after = _worded(
+        signal,
+        event,
         seen_at=event.received_at,
         count=signal.count + 1,
         superseded=False,

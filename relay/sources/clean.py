@@ -6,6 +6,7 @@ Cleaning depends on nothing but the text, so that equal texts stay equal and ide
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import re2
@@ -146,6 +147,10 @@ def _redacted(text: str) -> str:
 
 def clean(text: str) -> str:
     """`text` without control characters and credentials, at most `LIMIT` bytes: its beginning, `MARKER`, its end."""
+    return _clean_short(text) if len(text) <= MAX_NAME else _clean(text)
+
+
+def _clean(text: str) -> str:
     if len(text) > _FAR_TOO_LONG:
         text = text[: _FAR_TOO_LONG // 2] + MARKER + text[-_FAR_TOO_LONG // 2 :]
     text = _visible(text)
@@ -160,14 +165,21 @@ def clean(text: str) -> str:
     return raw[:_HEAD].decode("utf-8", "ignore") + MARKER + raw[-TAIL:].decode("utf-8", "ignore")
 
 
+_clean_short: Final = lru_cache(maxsize=4096)(_clean)
+"""Short texts repeat from body to body: kinds, names, labels. Remembered they cost a tenth."""
+
+
 def clean_name(text: str) -> str:
     """`text` cleaned, and as `one_line` makes it."""
-    return one_line(clean(text))
+    return _clean_short_name(text) if len(text) <= MAX_NAME else one_line(clean(text))
 
 
 def one_line(text: str) -> str:
     """Clean `text` on one line, at most `MAX_NAME` characters: a newline in a name could forge another object's key."""
     return " ".join(text.split())[:MAX_NAME].rstrip()
+
+
+_clean_short_name: Final = lru_cache(maxsize=4096)(lambda text: one_line(_clean(text)))
 
 
 class Cleaner(dict[str, str]):

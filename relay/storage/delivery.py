@@ -12,11 +12,12 @@ from typing import Any, Final
 from sqlalchemy import Connection, case, delete, func, insert, select, update
 
 from relay.core.card import Form
+from relay.core.due import EDITS
 from relay.core.event import Instant
 from relay.core.incident import Incident
 from relay.core.posting import Message, Placement, Posting
 from relay.core.signal import Signal, State
-from relay.storage.engine import Rows
+from relay.storage.engine import Rows, in_list
 from relay.storage.rows import (
     from_placement,
     from_posting,
@@ -70,14 +71,26 @@ class Attempt:
 
 _POSTING_WAITS: Final = postings.c.due_at.is_not(None)
 _MESSAGE_WAITS: Final = messages.c.due_at.is_not(None)
+_EDITED: Final = postings.c.rank.between(EDITS.start, EDITS.stop - 1)
 _INCIDENT_FROM: Final = len(postings.columns)
 _MESSAGE_FROM: Final = _INCIDENT_FROM + len(incidents.columns)
 
 
-def next_due(connection: Connection, channel: str, now: Instant, *, pointer_rank: int = POINTER_RANK) -> Due | None:
-    """What `channel` should be sent first at `now`: smallest rank, then longest due. None while nothing is due."""
-    first = next(iter(due_postings(connection, channel, now, 1)), None)
-    pointer = _next_pointer(connection, channel, now)
+def next_due(
+    connection: Connection,
+    channel: str,
+    now: Instant,
+    *,
+    pointer_rank: int = POINTER_RANK,
+    posts: bool = True,
+    edits: bool = True,
+) -> Due | None:
+    """What `channel` should be sent first at `now`: smallest rank, then longest due. None while nothing is due.
+
+    `posts` and `edits` say which of the two may go now: neither waits for the other's budget.
+    """
+    first = next(iter(due_postings(connection, channel, now, 1, posts=posts, edits=edits)), None)
+    pointer = _next_pointer(connection, channel, now) if edits else None
     if pointer is None or pointer.due_at is None:
         return first
     if first is None or (pointer_rank, pointer.due_at) < (first.posting.rank, first.posting.due_at):
@@ -85,12 +98,16 @@ def next_due(connection: Connection, channel: str, now: Instant, *, pointer_rank
     return first
 
 
-def due_postings(connection: Connection, channel: str, now: Instant, limit: int) -> list[DuePosting]:
+def due_postings(
+    connection: Connection, channel: str, now: Instant, limit: int, *, posts: bool = True, edits: bool = True
+) -> list[DuePosting]:
     """The next `limit` due Postings of `channel`, in their order: for one Message that shows many.
 
     The index gives them by rank; the sum keeps the planner from looking them up by time, and sorting a whole storm for one.
     """
     due = (postings.c.channel == channel) & _POSTING_WAITS & (postings.c.due_at + 0.0 <= now)
+    if not (posts and edits):
+        due &= _EDITED if edits else ~_EDITED
     first = select(postings).where(due).order_by(postings.c.rank, postings.c.due_at).limit(limit).subquery()
     statement = (
         select(first, incidents, messages)
@@ -189,6 +206,25 @@ def load_posting(connection: Connection, key: tuple[str, str]) -> Posting | None
     mine = (postings.c.incident == incident) & (postings.c.channel == channel)
     row = connection.execute(select(postings).where(mine)).first()
     return to_posting(row) if row is not None else None
+
+
+def standing_elsewhere(connection: Connection, channel: str, webhook: str) -> list[tuple[Posting, Incident]]:
+    """The Postings of open Incidents in `channel` whose Message another webhook posted."""
+    statement = (
+        select(postings, incidents)
+        .join(incidents, incidents.c.id == postings.c.incident)
+        .join(messages, messages.c.id == postings.c.message)
+        .where(incidents.c.closed_at.is_(None), postings.c.channel == channel, messages.c.webhook != webhook)
+    )
+    rows = [tuple(row) for row in connection.execute(statement)]
+    return [(to_posting(row[:_INCIDENT_FROM]), to_incident(row[_INCIDENT_FROM:])) for row in rows]
+
+
+def leave_channels(connection: Connection, kept: Iterable[str]) -> None:
+    """Of all Channels but those `kept` nothing is due any more."""
+    for table, more in ((postings, {"end_due_at": None, "closed": True}), (messages, {})):
+        elsewhere = table.c.due_at.is_not(None) & ~in_list(table.c.channel, "kept")
+        connection.execute(update(table).where(elsewhere).values(due_at=None, **more), {"kept": list(kept)})
 
 
 def save_posting(connection: Connection, posting: Posting) -> None:

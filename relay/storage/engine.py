@@ -64,10 +64,11 @@ class Database(ABC):
     dialect: str
 
     @staticmethod
-    def open(url: str, *, serving: bool = False) -> Database:
+    def open(url: str, *, serving: bool = False, making: bool = True) -> Database:
         """The database at `sqlite:///relative`, `sqlite:////absolute` or `postgresql://…`; PostgreSQL is not yet connected to.
 
-        `serving` keeps a second relay out of an SQLite file until `close`; commands do without. Raises UnusableDatabaseError.
+        `serving` keeps a second relay out of an SQLite file until `close`; commands do without. With `making=False` a file that
+        is not there is not made. Raises UnusableDatabaseError.
         """
         try:
             parsed = make_url(url)
@@ -75,6 +76,8 @@ class Database(ABC):
             raise UnusableDatabaseError(f"The database URL is none. {_FORMS}") from None
         match parsed.get_backend_name():
             case "sqlite" if parsed.database and parsed.database != ":memory:":
+                if not making and not Path(parsed.database).is_file():
+                    raise UnusableDatabaseError(f"There is no database yet: no file {Path(parsed.database).absolute()}")
                 return _SQLite(Path(parsed.database), serving=serving)
             case "postgresql" | "postgres":
                 return _PostgreSQL(parsed)
@@ -98,17 +101,21 @@ class Database(ABC):
 
     async def migrate(self) -> bool:
         """Bring the schema up to date; whether there was anything to do. Raises UnusableDatabaseError where it is newer than this relay."""
-        version = await self.read(_schema_version)
-        if version == SCHEMA:
+        if await self.version() == SCHEMA:
             return False
-        if version > SCHEMA:
-            raise UnusableDatabaseError(
-                f"The database was written by a newer relay (schema {version}; this one knows {SCHEMA})."
-            )
         from relay.storage.migrations import upgrade
 
         await self.run(upgrade, exclusive=True)
         return True
+
+    async def version(self) -> str:
+        """The schema's revision, empty before the first `migrate`. Raises UnusableDatabaseError where it is newer than this relay."""
+        version = await self.read(_schema_version)
+        if version > SCHEMA:
+            raise UnusableDatabaseError(
+                f"The database was written by a newer relay (schema {version}; this one knows {SCHEMA})."
+            )
+        return version
 
 
 _FORMS: Final = (

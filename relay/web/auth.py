@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hmac
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from relay.config.secrets import Secret
+from relay.config.secrets import Secret, SecretSource
 from relay.config.values import BasicPair, Credentials
 from relay.core.event import Source
 
@@ -39,7 +39,7 @@ class Signature:
 
     def signs(self, body: bytes, credentials: Credentials) -> bool:
         """Whether one of the keys made it over exactly these bytes."""
-        return any(self._made_by(key, body) for one in credentials.hmac_keys for key in variants(one.current()))
+        return any(self._made_by(key, body) for secret in _held(credentials.hmac_keys) for key in variants(secret))
 
     def _made_by(self, key: bytes, body: bytes) -> bool:
         if not self.prefix:
@@ -47,6 +47,13 @@ class Signature:
         hashed = hmac.new(key, self.prefix, "sha256")
         hashed.update(body)
         return hmac.compare_digest(hashed.digest(), self.digest)
+
+
+def _held(sources: Sequence[SecretSource]) -> Iterator[Secret]:
+    """The secrets as they were a moment ago; then, for whom none of them is right, those that their files hold by now."""
+    recent = [one.recent() for one in sources]
+    yield from recent
+    yield from (now for one, before in zip(sources, recent, strict=True) if (now := one.current()) is not before)
 
 
 def variants(key: Secret) -> Iterator[bytes]:
@@ -81,7 +88,7 @@ def _authorized(authorization: str, credentials: Credentials) -> bool:
 
 def _matches_any(token: str, credentials: Credentials) -> bool:
     candidate = token.encode(errors="surrogateescape")
-    return any(one.current().matches(candidate) for one in credentials.bearer_tokens)
+    return any(secret.matches(candidate) for secret in _held(credentials.bearer_tokens))
 
 
 def _user_and_password(given: str) -> tuple[bytes, bytes]:
@@ -96,7 +103,7 @@ def _user_and_password(given: str) -> tuple[bytes, bytes]:
 def _is(pair: BasicPair, user: bytes, password: bytes) -> bool:
     """Both are compared in any case, so that the time does not tell a known name."""
     known = hmac.compare_digest(pair.username.encode(), user)
-    return any(one.current().matches(password) for one in pair.passwords) and known
+    return any(secret.matches(password) for secret in _held(pair.passwords)) and known
 
 
 def _flux(headers: Mapping[str, str]) -> Signature | None:

@@ -124,6 +124,13 @@ def test_the_weaker_severity_last_seen_before_the_stronger_does_not_keep_it_open
     assert not next(iter(known.incidents.values())).is_open
 
 
+def test_a_stronger_severity_leads_from_then_on() -> None:
+    worse = alert("Full", severity=Severity.CRITICAL, group="c", at=NOW + 60, starts_at=NOW + 60)
+    known, _ = taken(alert("Full", severity=Severity.WARNING, group="w"), worse)
+    (incident,) = known.incidents.values()
+    assert incident.lead == worse.signal_key
+
+
 def test_the_weaker_severity_seen_again_does() -> None:
     known, reasons = taken(
         alert("Full", severity=Severity.WARNING, group="w"),

@@ -1,0 +1,252 @@
+"""The one door for changes: everything waiting is applied in one transaction and answered after its commit, never before.
+
+A batch costs a fixed number of statements whatever its size. It keeps nothing in memory between transactions. A batch that raises is
+applied again one delivery at a time, so that one poisonous delivery harms nobody else; only a database that is away fails them all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, TypeVar, cast
+
+import structlog
+from sqlalchemy import Connection
+
+from relay.core import joining
+from relay.core.event import Event, Instant
+from relay.core.incident import Reason
+from relay.core.known import Wanted
+from relay.core.policy import Policy
+from relay.observe.logs import fault
+from relay.observe.metrics import Metrics
+from relay.storage import delivery, ledger, lists
+from relay.storage.engine import Database, is_outage
+from relay.storage.promise import NotWritten, Poison, Stopping, StorageAway
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+BATCH: Final = 256
+"""Events in one transaction at most: what keeps a large delivery from making all others wait."""
+TICK: Final = 5.0
+"""Seconds between two looks for a deadline, at most."""
+
+
+@dataclass(slots=True, eq=False)
+class _Item:
+    """Events to apply, or work to do in the same transaction; and who waits for the commit."""
+
+    done: asyncio.Future[Any]
+    events: Sequence[Event] = ()
+    work: Callable[[Connection], Any] | None = None
+    result: Any = None
+    reasons: list[tuple[Event, Reason]] = field(default_factory=list)
+
+
+class Writer:
+    """Serial by construction: one task, one transaction at a time. `changed` is called after each commit that changed what is wanted."""
+
+    def __init__(
+        self,
+        database: Database,
+        policy: Callable[[], Policy],
+        clock: Callable[[], Instant],
+        metrics: Metrics,
+    ) -> None:
+        self._database = database
+        self._policy = policy
+        self._clock = clock
+        self._metrics = metrics
+        self.changed: Callable[[], None] = lambda: None
+        self._waiting: deque[_Item] = deque()
+        self._arrived = asyncio.Event()
+        self._closed = False
+        self._stopping = False
+        self._running = asyncio.Event()
+        self._away = False
+        self._look = asyncio.Event()
+
+    @property
+    def ready(self) -> bool:
+        """Whether a delivery would be taken now: running, not stopping, and the database answered last time."""
+        return self._running.is_set() and not self._closed and not self._away
+
+    @property
+    def stopping(self) -> bool:
+        return self._closed
+
+    async def started(self) -> None:
+        """Returns once deliveries are taken."""
+        await self._running.wait()
+
+    async def submit(self, events: Sequence[Event]) -> None:
+        """Returns once all `events` are committed. Raises StorageAway or Stopping (nothing promised), or Poison."""
+        for start in range(0, len(events), BATCH):
+            await self._enqueue(_Item(self._future(), events=events[start : start + BATCH]))
+
+    async def transact(self, work: Callable[[Connection], T]) -> T:
+        """Do `work` in the next transaction; returns its result after the commit. Raises StorageAway, or what `work` raises."""
+        return cast("T", await self._enqueue(_Item(self._future(), work=work)))
+
+    def close(self) -> None:
+        """Take no more deliveries; what is known to be wanted can still be recorded."""
+        self._closed = True
+
+    def stop(self) -> None:
+        """Take nothing more; what waits is still committed, then `run` returns."""
+        self._closed = self._stopping = True
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Commit batch after batch until stopped. Only a bug ends it otherwise, and then the process should end too."""
+        self._running.set()
+        try:
+            while True:
+                await self._arrived.wait()
+                self._arrived.clear()
+                while self._waiting:
+                    await self._commit(self._next_batch())
+                if self._stopping:
+                    return
+        finally:
+            self._running.clear()
+            self._fail(self._waiting, Stopping("the relay is stopping"))
+            self._waiting.clear()
+
+    async def tick(self) -> None:
+        """Apply what no delivery brings: held firings open, silent Incidents expire, a new policy routes again. Runs until cancelled."""
+        routed: Policy | None = None
+        while True:
+            self._look.clear()
+            try:
+                if self._away:
+                    await self.transact(lambda _: None)
+                if (policy := self._policy()) is not routed:
+                    await self._route_again()
+                    routed = policy
+                while (deadline := await self._database.read(ledger.next_deadline)) is not None and deadline <= self._clock():
+                    await self.transact(self._apply_deadlines)
+                    self.changed()
+            except NotWritten as error:
+                log.warning("deadlines wait", why=str(error))
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                log.warning("deadlines wait", why=type(error).__name__)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK):
+                    await self._look.wait()
+
+    def look(self) -> None:
+        """The policy is another one, or time was skipped: a hint to `tick`, which looks every few seconds anyway."""
+        self._look.set()
+
+    async def _route_again(self) -> None:
+        """The configuration is new, at a start too: every open Incident is routed again, a batch at a time."""
+        after = ""
+        while incidents := await self._database.read(partial(lists.open_ids, after=after, limit=BATCH)):
+            await self.transact(partial(self._reroute, incidents=incidents))
+            after = incidents[-1]
+        await self.transact(lambda connection: delivery.leave_channels(connection, kept=self._policy().channels))
+        self.changed()
+
+    def _reroute(self, connection: Connection, incidents: Sequence[str]) -> None:
+        now, policy = self._clock(), self._policy()
+        known = ledger.load(connection, Wanted(), incidents=incidents)
+        for incident in list(known.incidents.values()):
+            if incident.is_open:
+                joining.reroute(known, incident, delivery.members(connection, incident.id), now, policy)
+        ledger.save(connection, known)
+
+    # --- inside ---------------------------------------------------------------------------------------------------------
+
+    def _future(self) -> asyncio.Future[Any]:
+        return asyncio.get_running_loop().create_future()
+
+    async def _enqueue(self, item: _Item) -> Any:  # noqa: ANN401  # typed by its callers
+        if not self._running.is_set() or self._stopping or (self._closed and item.events):
+            raise Stopping("the relay is stopping")
+        self._waiting.append(item)
+        self._arrived.set()
+        return await item.done
+
+    def _next_batch(self) -> list[_Item]:
+        batch: list[_Item] = []
+        room = BATCH
+        while self._waiting and (not batch or len(self._waiting[0].events) <= room):
+            item = self._waiting.popleft()
+            if not item.done.cancelled():
+                batch.append(item)
+                room -= len(item.events) or 1
+        return batch
+
+    async def _commit(self, batch: list[_Item]) -> None:
+        """One transaction; where it raises, each delivery in one of its own."""
+        if not batch:
+            return
+        try:
+            await self._transaction(batch)
+        except Exception as error:
+            if is_outage(error):
+                self._away = True
+                log.error("database away", why=type(error).__name__, waiting=len(batch))
+                self._fail(batch, StorageAway("the database is away"))
+                return
+            if len(batch) > 1:
+                log.warning("batch raised, applying one by one", why=type(error).__name__, deliveries=len(batch))
+                for item in batch:
+                    await self._commit([item])
+                return
+            self._fail(batch, error if batch[0].work else Poison(type(error).__name__))
+            if not batch[0].work:
+                log.error("delivery cannot be applied", **fault(error))  # noqa: TRY400  # its text may hold the delivery's
+
+    async def _transaction(self, batch: list[_Item]) -> None:
+        policy = self._policy()
+        with self._metrics.commit_seconds.time():
+            await self._database.run(lambda connection: self._write(connection, batch, policy), exclusive=True)
+        self._away = False
+        told: Counter[tuple[str, str]] = Counter()
+        for item in batch:
+            if not item.done.cancelled():
+                item.done.set_result(item.result)
+            told.update((event.source.value, reason.value) for event, reason in item.reasons)
+        for labels, events in told.items():
+            self._metrics.events.labels(*labels).inc(events)
+        if told:
+            self._metrics.batch_events.observe(told.total())
+            self.changed()
+
+    def _write(self, connection: Connection, batch: Iterable[_Item], policy: Policy) -> None:
+        """Load all keys, apply in memory, write each table once; then the work that shares the transaction."""
+        deliveries = [item for item in batch if item.events]
+        if deliveries:
+            wanted = Wanted.of((event for item in deliveries for event in item.events), policy.incidents.group)
+            known = ledger.load(connection, wanted)
+            for item in deliveries:
+                item.reasons = [(event, joining.take(known, event, policy)) for event in item.events]
+            ledger.save(connection, known)
+        for item in batch:
+            if item.work is not None:
+                item.result = item.work(connection)
+
+    def _apply_deadlines(self, connection: Connection) -> int:
+        now, policy = self._clock(), self._policy()
+        held = ledger.held_signals(connection, now, BATCH)
+        expired = ledger.expired_incidents(connection, now, BATCH)
+        wanted = Wanted.of((joining.as_event(signal, now) for signal in held), policy.incidents.group)
+        known = ledger.load(connection, wanted, incidents=(incident.id for incident in expired))
+        count = joining.release_held(known, held, now, policy) + joining.expire(known, expired, now, policy)
+        ledger.save(connection, known)
+        return count
+
+    @staticmethod
+    def _fail(items: Iterable[_Item], error: Exception) -> None:
+        for item in items:
+            if not item.done.done():
+                item.done.set_exception(error)
