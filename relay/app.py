@@ -6,6 +6,7 @@ Stopping loses nothing: the door closes first, then the sender finishes and reco
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -38,8 +39,10 @@ log = structlog.get_logger(__name__)
 
 WATCH_EVERY: Final = 5.0
 """Seconds between two looks at the files of the configuration."""
-GRACE: Final = 4.0
-"""Seconds for the sender to finish its request: within what Kubernetes and Flux's retries leave (reference: flux.md §3.1)."""
+CLOSING: Final = 1.5
+"""Seconds for deliveries whose body has come to be committed and answered; what is still coming is not read any more."""
+GRACE: Final = 3.0
+"""Seconds for the sender to finish its request. Both together are within what Kubernetes and Flux's retries leave."""
 
 
 @dataclass(slots=True)
@@ -48,6 +51,8 @@ class Live:
 
     configuration: Configuration
     library: Library
+    watcher: Watcher
+    """Of the files it came from, as they were just before they were read."""
 
     @property
     def policy(self) -> Policy:
@@ -94,8 +99,12 @@ class _Tasks:
 
 def from_files(path: Path | None, env: Mapping[str, str]) -> Live:
     """Configuration and trees as the files say now. Raises ConfigError or TreeError, each with file and line."""
+    first = load(
+        path, env
+    )  # It says what to watch; what counts is read after the watch began, so that no change is missed.
+    watcher = Watcher(*(file for file in (first.file, first.trees_folder) if file is not None))
     configuration = load(path, env)
-    return Live(configuration, load_trees(configuration.trees_folder))
+    return Live(configuration, load_trees(configuration.trees_folder), watcher)
 
 
 @asynccontextmanager
@@ -122,15 +131,12 @@ async def running(
         tasks.start("writer", writer.run())
         tasks.start("deadlines", writer.tick())
         await writer.started()
-        application = make_application(
-            writer, lambda: live.configuration, clock, metrics, alive=lambda: tasks.alive
-        )
-        runner = await serve_on(application, *live.configuration.listen)
+        application = make_application(writer, lambda: live.configuration, clock, metrics, alive=lambda: tasks.alive)
+        runner = await serve_on(application, *live.configuration.listen, shutdown_timeout=CLOSING)
         parts.push_async_callback(_closed, runner, writer)
         tasks.start("sender", reconciler.run())
         tasks.start("history", upkeep.prune_history(writer, lambda: live.configuration, clock))
-        names = lambda: live.policy.channels  # noqa: E731  # one name for one call
-        tasks.start("gauges", upkeep.measure(database, metrics, names, clock))
+        tasks.start("gauges", upkeep.measure(database, metrics, lambda: live.policy.channels, clock))
 
         async def reload() -> bool:
             return await _reload(live, path, env, writer, reconciler)
@@ -196,7 +202,7 @@ async def _reload(
         return False
     if _fixed(fresh.configuration) != _fixed(live.configuration):
         log.warning("listen address, database and Discord's address change with the next start only")
-    live.configuration, live.library = fresh.configuration, fresh.library
+    live.configuration, live.library, live.watcher = fresh.configuration, fresh.library, fresh.watcher
     log.info("configuration taken", channels=len(live.configuration.channels), trees=len(live.library.trees))
     writer.look()
     reconciler.reload()
@@ -210,13 +216,9 @@ def _fixed(configuration: Configuration) -> tuple[object, ...]:
 async def _watch(live: Live, reload: Callable[[], Coroutine[Any, Any, bool]]) -> None:
     """Reload when a file changed. SIGHUP does the same at once."""
     while True:
-        configuration = live.configuration
-        watched = [file for file in (configuration.file, configuration.trees_folder) if file is not None]
-        watcher = await asyncio.to_thread(Watcher, *watched)
-        while live.configuration is configuration:
-            await asyncio.sleep(WATCH_EVERY)
-            if watched and len(await asyncio.to_thread(watcher.changed)):
-                await reload()
+        await asyncio.sleep(WATCH_EVERY)
+        if await asyncio.to_thread(live.watcher.changed):
+            await reload()
 
 
 # --- serving ------------------------------------------------------------------------------------------------------------
@@ -238,6 +240,7 @@ async def serve(path: Path | None, env: Mapping[str, str]) -> None:
 
         loop.add_signal_handler(signal.SIGHUP, hang_up)
         relay.ended.add_done_callback(lambda _: stop.set())
+        gc.freeze()  # What the start made stays: looking through all of it again and again would make senders wait.
         await stop.wait()
         if relay.ended.done():
             relay.ended.result()

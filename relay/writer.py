@@ -129,7 +129,9 @@ class Writer:
                 if (policy := self._policy()) is not routed:
                     await self._route_again()
                     routed = policy
-                while (deadline := await self._database.read(ledger.next_deadline)) is not None and deadline <= self._clock():
+                while (
+                    deadline := await self._database.read(ledger.next_deadline)
+                ) is not None and deadline <= self._clock():
                     await self.transact(self._apply_deadlines)
                     self.changed()
             except NotWritten as error:
@@ -191,10 +193,10 @@ class Writer:
             return
         try:
             await self._transaction(batch)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is this batch's
             if is_outage(error):
                 self._away = True
-                log.error("database away", why=type(error).__name__, waiting=len(batch))
+                log.error("database away", why=type(error).__name__, waiting=len(batch))  # noqa: TRY400  # as below
                 self._fail(batch, StorageAway("the database is away"))
                 return
             if len(batch) > 1:

@@ -21,6 +21,7 @@ from relay.config.model import (
     SeverityRuleModel,
     SourceMap,
     SourceModel,
+    Trees,
     seconds,
     suggestion,
     window,
@@ -103,6 +104,7 @@ class _Loader:
             discord_api=self._api,
             trees_folder=self._folder("trees", settings.trees),
             edges_folder=self._folder("edges", settings.edges),
+            handbook=settings.trees.handbook if settings.trees else None,
             hours=Hours(*window(settings.hours.quiet), ZoneInfo(settings.hours.zone)) if settings.hours else None,
             heartbeats=self._heartbeats(settings),
             ping=self._ping(settings),
@@ -228,8 +230,8 @@ class _Loader:
             return ("discord",)
         return tuple(written) if isinstance(written, dict) else None
 
-    def _folder(self, key: str, folder: Folder | None) -> Path | None:
-        if folder is None:
+    def _folder(self, key: str, folder: Folder | Trees | None) -> Path | None:
+        if folder is None or folder.folder is None:
             return None
         path = self._resolve(folder.folder)
         if self._mounted and not path.is_dir():

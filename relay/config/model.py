@@ -448,6 +448,15 @@ class Folder(Model):
     """Adds to what ships with the relay, or replaces one of it by name."""
 
 
+class Trees(Model):
+    """Decision trees of your own, and where all of them can be read."""
+
+    folder: FilePath | None = None
+    """Adds to what ships with the relay, or replaces one of it by name."""
+    handbook: Address | None = None
+    """Where `relay trees handbook` was published, for a link on each card; `{tree}` in it stands for the tree's page."""
+
+
 class Ping(Model):
     """The ping out: somebody else notices when the relay is dead."""
 
@@ -517,8 +526,8 @@ class Settings(Model):
         dict[Repository, Address], Field(max_length=1000), _is("a mapping of objects to web addresses")
     ] = {}
     """Web addresses of Git repositories by `namespace/name` of their source object, for links to commits."""
-    trees: Folder | None = None
-    """Decision trees of your own."""
+    trees: Trees | None = None
+    """Decision trees."""
     edges: Folder | None = None
     """Edges from cause to effect of your own."""
     ping: Ping | None = None

@@ -214,52 +214,63 @@ _Loader: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _plain(raw: bytes, file: str) -> tuple[Any, dict[_Path, int]]:
-    """Dicts, lists and text, and the line of each place."""
+    """Dicts, lists and text, and the line of each place, in one pass over the file."""
+    reading = _Reading(yaml.parse(raw, Loader=_Loader), file)
     try:
-        _refuse_growth(raw, file)
-        root = yaml.compose(raw, Loader=_Loader)
+        root = reading.document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise TreeError(file, mark.line + 1 if mark else 1, f"no YAML: {error.problem or error.context}") from None
     except (yaml.YAMLError, UnicodeDecodeError):
         raise TreeError(file, 1, "no YAML: not UTF-8 text, or it holds control characters") from None
-    if root is None:
-        raise TreeError(file, 1, "empty")
-    lines: dict[_Path, int] = {}
-    return _value(root, (), lines, file), lines
+    return root, reading.lines
 
 
-def _refuse_growth(raw: bytes, file: str) -> None:
-    """Aliases can make a small file huge, and nesting can exhaust the stack: both show in the events, before anything is built."""
-    depth = 0
-    for event in yaml.parse(raw, Loader=_Loader):
-        line = event.start_mark.line + 1 if event.start_mark else 1
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise TreeError(file, line, "anchors and aliases are not taken", "write it out")
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > _MAX_NESTING:
-            raise TreeError(file, line, f"nested deeper than {_MAX_NESTING}")
+class _Reading:
+    """Takes events as they come. Aliases, which make a small file huge, and nesting, which exhausts the stack, end it at once."""
 
+    def __init__(self, events: Iterable[Any], file: str) -> None:
+        self._events, self._file = iter(events), file
+        self.lines: dict[_Path, int] = {}
 
-def _value(node: yaml.Node, path: _Path, lines: dict[_Path, int], file: str) -> Any:  # noqa: ANN401  # what YAML held
-    line = node.start_mark.line + 1
-    lines[path] = line
-    if isinstance(node, yaml.ScalarNode):
-        return str(node.value)
-    if isinstance(node, yaml.SequenceNode):
-        return [_value(item, (*path, index), lines, file) for index, item in enumerate(node.value)]
-    out: dict[str, Any] = {}
-    for key, value in node.value:
-        if not isinstance(key, yaml.ScalarNode):
-            raise TreeError(file, line, "a key is not plain text")
-        if key.value in out:
-            raise TreeError(file, key.start_mark.line + 1, f"{key.value!r} stands here twice")
-        out[key.value] = _value(value, (*path, key.value), lines, file)
-        lines[*path, key.value] = key.start_mark.line + 1
-    return out
+    def document(self) -> Any:  # noqa: ANN401  # what YAML held
+        next(self._events)
+        if isinstance(next(self._events), yaml.StreamEndEvent):
+            raise TreeError(self._file, 1, "empty")
+        root = self._value(next(self._events), ())
+        next(self._events)
+        if not isinstance(after := next(self._events), yaml.StreamEndEvent):
+            raise TreeError(self._file, after.start_mark.line + 1, "no YAML: a second document; one file is one tree")
+        return root
+
+    def _value(self, event: Any, path: _Path) -> Any:  # noqa: ANN401  # what YAML held
+        line = event.start_mark.line + 1
+        if event.anchor is not None:
+            raise TreeError(self._file, line, "anchors and aliases are not taken", "write it out")
+        self.lines.setdefault(path, line)
+        if isinstance(event, yaml.ScalarEvent):
+            return event.value
+        if len(path) == _MAX_NESTING:
+            raise TreeError(self._file, line, f"nested deeper than {_MAX_NESTING}")
+        return self._list(path) if isinstance(event, yaml.SequenceStartEvent) else self._dict(path)
+
+    def _list(self, path: _Path) -> list[Any]:
+        out: list[Any] = []
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            out.append(self._value(event, (*path, len(out))))
+        return out
+
+    def _dict(self, path: _Path) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            line = event.start_mark.line + 1
+            if not isinstance(event, yaml.ScalarEvent):
+                raise TreeError(self._file, line, "a key is not plain text")
+            key = self._value(event, (*path, event.value))
+            if key in out:
+                raise TreeError(self._file, line, f"{key!r} stands here twice")
+            out[key] = self._value(next(self._events), (*path, key))
+        return out
 
 
 def _line(lines: Mapping[_Path, int], path: _Path) -> int:
@@ -270,7 +281,7 @@ def _line(lines: Mapping[_Path, int], path: _Path) -> int:
 
 
 def _told(error: ValidationError, file: str, lines: Mapping[_Path, int]) -> TreeError:
-    found = error.errors(include_url=False, include_input=False)
+    found = error.errors(include_url=False)
     # A mistyped key is also a missing one; the typing error is what helps.
     first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
     path: _Path = tuple(first["loc"])
@@ -278,6 +289,8 @@ def _told(error: ValidationError, file: str, lines: Mapping[_Path, int]) -> Tree
     key = str(path[-1]) if path else ""
     if first["type"] == "extra_forbidden":
         what, suggestion = f"unknown key {key!r}", _near(key, _KEYS).strip(" ;")
+        if first["input"] == "":
+            suggestion = "a text with a comma needs quotes within braces"
     elif first["type"] == "missing":
         what = f"{key!r} is missing"
     elif key and first["type"] != "value_error":
@@ -363,7 +376,7 @@ class _Reader:
         for index, text in enumerate(model.when):
             matcher = self._matcher(text, (*path, "when", index), groups)
             when.append(matcher)
-            if matcher.op is Op.MATCHES:
+            if matcher.op is Op.MATCHES and "(?P<" in matcher.value:
                 groups |= frozenset(pattern(matcher.value).groupindex)
         return Branch(model.is_, tuple(when), self._node(model, path, groups, depth), model.means or "")
 

@@ -220,6 +220,9 @@ class Configuration:
     text: str = field(repr=False)
     """What the file says, without its comments, so without a secret: kept as the last good one, and read again by `load(…, text=…)`."""
 
+    handbook: str | None = None
+    """Where the trees are drawn: a page, or with `{tree}` in it one for each tree, with an anchor for each leaf."""
+
     def secrets(self) -> tuple[SecretSource, ...]:
         """Every followed secret: to ask for its `warning`."""
         return (

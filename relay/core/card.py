@@ -143,6 +143,8 @@ class Card:
     look: tuple[str, ...] = ()
     look_at: tuple[str, ...] = ()
     """What to look for, in words."""
+    look_of: str = ""
+    """Of many, whose commands they are: `sonarr`."""
     checklist: tuple[tuple[str, str], ...] = ()
     fix: str = ""
     fix_run: str = ""

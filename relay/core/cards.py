@@ -11,12 +11,13 @@ from typing import Final
 
 import re2
 
+from relay.core import own, timeline
 from relay.core.card import Card, Change, Headline, Link, Moment, Row, Sign
 from relay.core.event import EMPTY, Instant, Severity, Source, Subject
 from relay.core.evidence import MOST, evidence, first_line, quieted
 from relay.core.identity import raised
 from relay.core.incident import Incident, Reason
-from relay.core.saying import called, is_workload, state_of
+from relay.core.saying import called, is_workload, named, state_of
 from relay.core.signal import Signal, State
 from relay.core.tree import Act, Advice, Certainty, Heals, Hint
 from relay.core.wording import cut, duration, lowered, of_many, past, plural, raised_first, step
@@ -25,7 +26,6 @@ GROUP_FROM = 3
 """So many things that fail together are rows; fewer are companions."""
 ROWS = 5
 LOOKS = 3
-TIMELINE = 5
 LINKS = 5
 BESIDE_A_CAUSE = 180
 """Code points of evidence where the cause is known: the end of the sender's words, which a person compares."""
@@ -57,7 +57,7 @@ class Context:
     effects: tuple[Subject, ...] = ()
     """Of the Incidents folded into it."""
     timeline: tuple[Moment, ...] = ()
-    """From the journal; without it what the Signals tell is told."""
+    """`timeline.moments` of the journal; without it what the Signals tell is told."""
     quiet: str = ""
     """`until 07:30, by ada`, while a quiet rule holds."""
 
@@ -78,7 +78,16 @@ class _Given:
 
     @property
     def subject(self) -> Subject:
-        return self.things[0][0] if self.is_group else raised(self.incident.subject)
+        """What the card's words are about: the lead's, which still fires while the Incident is open."""
+        return raised(self.lead.subject if self.lead is not None else self.incident.subject)
+
+    @property
+    def since(self) -> Instant:
+        """When it began; where what began it is over, when the first of what goes on did."""
+        incident = self.incident
+        if not incident.is_open or self.lead is None or self.subject == raised(incident.subject):
+            return incident.since
+        return min((signal.since for signal in self.members if signal.keeps_open), default=incident.since)
 
 
 def leading(incident: Incident, members: Sequence[Signal]) -> Signal | None:
@@ -103,12 +112,26 @@ def build(incident: Incident, members: Sequence[Signal], hint: Hint | None, cont
 def _things(incident: Incident, members: Sequence[Signal]) -> tuple[tuple[Subject, tuple[Signal, ...]], ...]:
     found: dict[str, tuple[Subject, list[Signal]]] = {}
     for signal in members:
-        if incident.is_open and signal.state is State.RESOLVED and incident.firing.total:
+        if incident.is_open and signal.state is not State.FIRING and incident.firing.total:
             continue
-        subject = raised(signal.subject)
-        key = f"{subject.namespace}\n{subject.name}" if is_workload(subject) else subject.key
-        found.setdefault(key, (subject, []))[1].append(signal)
+        found.setdefault(_thing(signal), (raised(signal.subject), []))[1].append(signal)
     return tuple((subject, tuple(signals)) for subject, signals in found.values())
+
+
+def _thing(signal: Signal) -> str:
+    """Equal for what people call by one name."""
+    subject = raised(signal.subject)
+    return f"{subject.namespace}\n{subject.name}" if is_workload(subject) else subject.key
+
+
+def _recovered(given: _Given) -> str:
+    """Who of an open Incident is well again, by name: `sonarr, radarr recovered`."""
+    if not given.incident.is_open or given.is_group:
+        return ""
+    firing = {_thing(signal) for _, signals in given.things for signal in signals}
+    over = (signal for signal in given.members if signal.state is State.RESOLVED and _thing(signal) not in firing)
+    names = _some(list(dict.fromkeys(name for signal in over if (name := called(raised(signal.subject))))))
+    return f"{', '.join(names)} recovered" if names else ""
 
 
 def _object(given: _Given) -> str:
@@ -124,7 +147,7 @@ def _object(given: _Given) -> str:
 
 
 def _place(given: _Given) -> str:
-    subject = raised(given.incident.subject)
+    subject = given.subject
     if not given.is_group:
         return subject.place if subject.namespace and subject.place not in called(subject) else ""
     namespaces = list(dict.fromkeys(thing.namespace for thing, _ in given.things if thing.namespace))
@@ -137,6 +160,13 @@ def _place(given: _Given) -> str:
         else ""
     )
     return plural(len(given.things), noun) + where
+
+
+def _places(given: _Given) -> str:
+    """The place of a group that is over, whose rows have nothing left to tell but their names."""
+    names = [name for thing, _ in given.things if (name := called(thing))]
+    more = len(names) - ROWS
+    return f"{_place(given)}: {', '.join(names[:ROWS])}{f' +{more}' if more > 0 else ''}"
 
 
 def _companions(given: _Given) -> str:
@@ -170,29 +200,41 @@ def _rows(given: _Given) -> tuple[Row, ...]:
     rows = []
     for thing, signals in given.things:
         worst = max(signals, key=lambda signal: (signal.keeps_open, signal.severity))
-        says = state_of(worst.reason, worst.alertname)
+        alike = given.lead is not None and (worst.reason, worst.alertname) == (given.lead.reason, given.lead.alertname)
+        says = (state if alike else "") or _says(worst)
         firing = sum(signal.keeps_open for signal in signals)
         name = thing.place if many and is_workload(thing) else called(thing) or worst.alertname
         severity = worst.severity if firing or not given.incident.is_open else Severity.NONE
-        rows.append(Row(severity, name, "" if says == state else says, firing, len(signals) - firing))
-    return tuple(sorted(rows, key=lambda row: (-row.severity, -row.firing, row.name)))
+        row = Row(severity, name, says if firing else "", firing, len(signals) - firing)
+        rows.append((row, given.lead not in signals))
+    ordered = sorted(rows, key=lambda pair: (-pair[0].severity, pair[1], -pair[0].firing, pair[0].name))
+    return tuple(row for row, _ in ordered)
 
 
 # --- what is wrong ------------------------------------------------------------------------------------------------------
 
 _CHART = re2.compile(r" with chart [^@\s]+@v?([0-9A-Za-z.-]{1,24})")
-_UNDONE: Final[Mapping[str, str]] = {"RollbackSucceeded": "rolled back", "UninstallSucceeded": "uninstalled"}
+_UNDONE_BY_HELM: Final[Mapping[str, str]] = {
+    "RollbackSucceeded": "the old version runs; Flux does not try again",
+    "UninstallSucceeded": "nothing of it runs; Flux does not try again",
+}
+
+
+def _says(signal: Signal) -> str:
+    """Its state where no tree knows one."""
+    return state_of(signal.reason, signal.alertname) or named(signal.reason, signal.alertname)
 
 
 def _state(given: _Given) -> str:
     lead = given.lead
     if lead is None:
         return given.hint.says
-    state = given.hint.says
+    state = own.says(lead.labels) if lead.source is Source.RELAY else ""
+    state = state or given.hint.says
     if not state:
         version = _CHART.search(lead.message) if lead.reason == "UpgradeFailed" else None
-        state = f"{version[1]} failed" if version else state_of(lead.reason, lead.alertname)
-    undone = _UNDONE.get(lead.remediated, "")
+        state = f"{version[1]} failed" if version else _says(lead)
+    undone = timeline.UNDONE.get(lead.remediated, "")
     return f"{state}, {undone}" if state and undone and undone not in state else state
 
 
@@ -213,6 +255,18 @@ def _summary(lead: Signal | None) -> str:
     return said.rstrip(".:")
 
 
+def _told(given: _Given, state: str) -> str:
+    """The sender's own cause, where no tree knows one: an alert whose state is said has none besides."""
+    lead = given.lead
+    if (
+        lead is not None
+        and lead.source is Source.ALERTMANAGER
+        and state not in ("", named(lead.reason, lead.alertname))
+    ):
+        return ""
+    return _summary(lead)
+
+
 def _why(given: _Given) -> str:
     hint, lead = given.hint, given.lead
     if hint.cause:
@@ -225,21 +279,30 @@ def _why(given: _Given) -> str:
     return raised_first(_summary(lead))
 
 
+def _title(given: _Given, why: str, headline: Headline) -> str:
+    """`why`; the sender's own words only where the headline does not say all of them."""
+    if given.hint.cause or given.hint.question:
+        return why
+    cause = headline.cause.rstrip(".:…").lower()
+    said = bool(cause) and why.rstrip(".:").lower() == cause and f": {headline.cause}" in headline.spoken()
+    return "" if said else why
+
+
 _MEASURED = re2.compile(r"\d ?(?:%|[KMGT]i?B\b|bytes|seconds|minutes|hours|days|times|replicas|req)")
 
 
 def _evidence(given: _Given, *besides: str) -> tuple[str, ...]:
     """The message, where it says more than the Card does: Flux's always, an alert's if no tree knew it or if it measures."""
     lead = given.lead
-    if lead is None or (given.is_group and lead.source is not Source.FLUX):
+    if lead is None or lead.source is Source.RELAY or (given.is_group and lead.source is not Source.FLUX):
         return ()
-    knows = bool(given.hint.path or given.hint.leaf)
+    knows = bool(given.hint.cause or given.hint.question)
     if lead.source is Source.ALERTMANAGER and knows and not _MEASURED.search(lead.message):
         return ()
     said = {text.rstrip(".:").lower() for text in besides}
     return tuple(
         line
-        for line in evidence(lead.message, most=BESIDE_A_CAUSE if given.hint.leaf else MOST)
+        for line in evidence(lead.message, most=BESIDE_A_CAUSE if given.hint.cause else MOST)
         if line.rstrip(".:").lower() not in said
     )
 
@@ -282,9 +345,7 @@ def _headline(given: _Given, state: str) -> Headline:
     hint, incident = given.hint, given.incident
     cause = lowered(hint.cause).replace("`", "")
     if not hint.cause and not hint.question and not (given.is_group and state):
-        cause = _summary(given.lead)
-        if state and given.lead is not None and given.lead.source is Source.ALERTMANAGER:
-            cause = ""
+        cause = _told(given, state)
     said = of_many(state) if given.is_group else state
     if incident.reason is Reason.NO_NEWS:
         said, cause = "has sent no news", f"it {past(said)}" if said else cause
@@ -318,11 +379,30 @@ def _steps(steps: Sequence[Advice]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     )
 
 
+def _look_of(given: _Given, look: Sequence[str]) -> str:
+    """Whose commands they are, where the card is about several."""
+    name = given.subject.name
+    return called(given.subject) if given.is_group and name and any(name in run for run in look) else ""
+
+
+def _impact(given: _Given) -> str:
+    """Of several it is said in the plural; the words are the tree's, of one object."""
+    impact = given.hint.impact
+    return f"they {of_many(impact[3:])}" if given.is_group and impact.startswith("it ") else impact
+
+
+def _alertname(lead: Signal | None, headline: Headline) -> str:
+    name = (lead.alertname or lead.reason) if lead is not None else ""
+    return "" if name and headline.state.endswith(f" {name}") else name
+
+
 _COMMITS = re2.compile(r"(?i)\bgit\b|\bcommit|\brevert|\bspec\.|\bvalues\b")
 
 
-def _fix(hint: Hint) -> tuple[str, str, bool]:
+def _fix(hint: Hint, lead: Signal | None) -> tuple[str, str, bool]:
     """The first thing to change: words, command, and whether it is a commit."""
+    if lead is not None and (cure := lead.attributes.get(own.CURE, "")) and lead.source is Source.RELAY:
+        return cure, "", False
     advice = next((step_ for step_ in hint.steps if step_.act is Act.CHANGE), None)
     if advice is None:
         return "", "", True
@@ -335,7 +415,7 @@ def _fix(hint: Hint) -> tuple[str, str, bool]:
 
 def _path(hint: Hint) -> tuple[str, ...]:
     """`Pod › CrashLoopBackOff › how did it end?`: the tree, what was answered, and what was not."""
-    if not hint.title:
+    if not hint.path and not hint.leaf and not hint.question:
         return ()
     answers = [answered.answer for answered in hint.path]
     shown = [answers[0], "…", answers[-1]] if len(answers) > 3 else answers
@@ -395,6 +475,10 @@ def _with_url(change: Change | None, repositories: Mapping[str, str]) -> Change 
 def _notes(given: _Given) -> tuple[str, ...]:
     incident, handles = given.incident, given.context.handles
     notes = []
+    if given.lead is not None and incident.is_open and (runs := _UNDONE_BY_HELM.get(given.lead.remediated)):
+        notes.append(runs)
+    if recovered := _recovered(given):
+        notes.append(recovered)
     if incident.reopenings:
         notes.append(f"reopened {plural(incident.reopenings, 'time')}")
     if given.lead is not None and given.lead.source is Source.FLUX and step(given.lead.count) >= 5:
@@ -413,8 +497,9 @@ def _open(given: _Given) -> Card:
     state, why = _state(given), _why(given)
     headline = _headline(given, state)
     rows = _rows(given)
-    look, look_at = _steps(hint.steps)
-    fix, fix_run, in_git = _fix(hint)
+    astray = incident.source is Source.RELAY and not hint.cause and not hint.question
+    look, look_at = _steps(() if astray else hint.steps)
+    fix, fix_run, in_git = _fix(hint, lead)
     leaf_url = f"{context.handbook}#{hint.leaf.lower()}" if context.handbook and hint.leaf else ""
     return Card(
         incident=incident.id,
@@ -422,21 +507,22 @@ def _open(given: _Given) -> Card:
         headline=headline,
         severity=incident.severity,
         state=headline.state if incident.reason is not Reason.NO_NEWS and not incident.flapping else state,
-        why=why,
+        why=_title(given, why, headline),
         certainty=hint.certainty,
         place=_place(given),
-        since=incident.since,
+        since=given.since,
         heard=max((signal.seen_at for signal in given.members), default=None)
         if incident.reason is Reason.NO_NEWS
         else None,
         companions=_companions(given),
-        impact=hint.impact,
+        impact=_impact(given),
         change=_with_url(context.change, context.repositories),
         evidence=_evidence(given, why, headline.cause),
         rows=rows[:ROWS],
         more_rows=max(0, len(rows) - ROWS),
         look=look,
         look_at=look_at,
+        look_of=_look_of(given, look),
         checklist=hint.checklist[:6],
         fix=fix,
         fix_run=fix_run,
@@ -444,7 +530,7 @@ def _open(given: _Given) -> Card:
         path=_path(hint),
         leaf=hint.leaf,
         leaf_url=leaf_url,
-        alertname=(lead.alertname or lead.reason) if lead else "",
+        alertname=_alertname(lead, headline),
         links=_links(lead),
         cluster=incident.subject.cluster,
         sources=tuple(sorted({signal.source.value for signal in given.members} or {incident.source.value})),
@@ -467,14 +553,14 @@ def _ended(given: _Given) -> tuple[str, str, str]:
 
 def _record(card: Card, given: _Given) -> Card:
     """The Card of what is over: past tense, cause, duration, what fixed it, and a short timeline; nothing left to do."""
-    incident, hint = given.incident, given.hint
-    until = incident.closed_at if incident.closed_at is not None else given.context.now
+    incident, hint, context = given.incident, given.hint, given.context
+    until = incident.closed_at if incident.closed_at is not None else context.now
     # The sender's clock and ours are never subtracted, but where the difference is no skew: then the relay came late.
     began = incident.since if incident.opened_at - incident.since > SKEW else incident.opened_at
     lasted = max(0.0, until - began)
     state, after, ended = _ended(given)
-    was = past(_state(given) or "").strip()
-    cause = past(hint.cause) or ("" if was else _summary(given.lead))
+    was = past(_state(given)).strip()
+    cause = past(hint.cause) or _told(given, _state(given))
     why = f"{was}: {lowered(cause)}" if was and cause else was or cause
     return replace(
         card,
@@ -482,6 +568,9 @@ def _record(card: Card, given: _Given) -> Card:
             card.headline, state=state or f"recovered after {duration(lasted)}", cause="", after=after, who=""
         ),
         why=raised_first(of_many(why) if given.is_group else why),
+        place=_places(given) if given.is_group else card.place,
+        rows=(),
+        more_rows=0,
         until=until,
         lasted=lasted,
         impact="",
@@ -491,32 +580,8 @@ def _record(card: Card, given: _Given) -> Card:
         checklist=(),
         fix="",
         fix_run="",
-        timeline=_timeline(given, until),
+        timeline=context.timeline or timeline.moments(incident, given.members, ()),
         ended=ended,
-        fixed_by=_with_url(given.context.fixed_by, given.context.repositories),
+        fixed_by=_with_url(context.fixed_by, context.repositories),
         links=tuple(link for link in card.links if link.label != "Silence"),
     )
-
-
-def _timeline(given: _Given, until: Instant) -> tuple[Moment, ...]:
-    """What happened, oldest first: from the journal where it is known, else from the Signals."""
-    incident, context = given.incident, given.context
-    moments = list(context.timeline)
-    if not moments:
-        moments = [Moment(incident.since, _state(given) or _summary(given.lead) or "began")]
-        joined: dict[str, Instant] = {}
-        for signal in given.members:
-            if signal.key != incident.lead and signal.since > incident.since:
-                name, state = called(raised(signal.subject)), state_of(signal.reason, signal.alertname)
-                said = (state if name == called(given.subject) else f"{name} {state}".strip()) or signal.alertname
-                joined[said] = min(signal.since, joined.get(said, signal.since))
-        moments += [Moment(at, said) for said, at in joined.items()]
-        if given.lead is not None and given.lead.remediated:
-            moments.append(Moment(given.lead.sent_at, _UNDONE.get(given.lead.remediated, "undone by Helm")))
-    moments = sorted((moment for moment in moments if moment.at <= until), key=lambda moment: moment.at)
-    end = {Reason.EXPIRED: "closed without news", Reason.CLOSED_BY_HAND: "closed by hand"}.get(
-        incident.reason, "recovered"
-    )
-    if len(moments) > TIMELINE - 1:
-        moments = [*moments[:2], *moments[-(TIMELINE - 3) :]]
-    return (*moments, Moment(until, end))

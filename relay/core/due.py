@@ -101,7 +101,14 @@ def _first(posting: Posting, incident: Incident, policy: ChannelPolicy) -> Step:
 
 EDITS: Final = range(20, 30)
 """The ranks of what is shown by an edit; all others need a new message, which Discord counts apart."""
-_RANK: Final = {Why.PAGE: 0, Why.OPEN: 10, Why.SHOW_AGAIN: 10, Why.EDIT: EDITS.start, Why.CAME_AND_WENT: 30, Why.END: 30}
+_RANK: Final = {
+    Why.PAGE: 0,
+    Why.OPEN: 10,
+    Why.SHOW_AGAIN: 10,
+    Why.EDIT: EDITS.start,
+    Why.CAME_AND_WENT: 30,
+    Why.END: 30,
+}
 
 
 def rank(step: Step, severity: Severity) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -48,6 +49,7 @@ _OWNERS = (
 )
 _COMMITS = ("git log --oneline -10",)
 _BROKEN = ("flux get all -A --status-selector ready=false",)
+_COPIES = ("kubectl get replicationsources,replicationdestinations -A",)
 _SPEC = ("kubectl -n <namespace> describe pod <pod>", *_PODS)
 
 FACTS: Final[tuple[Fact, ...]] = (
@@ -62,6 +64,8 @@ FACTS: Final[tuple[Fact, ...]] = (
     Fact("phase", "The pod's phase: Pending, Running, Failed, Unknown"),
     Fact("job", "The scrape job, for alerts without an object"),
     Fact("instance", "What was scraped; often the exporter, not the broken thing"),
+    Fact("service", "The Service that was scraped; often the exporter's"),
+    Fact("endpoint", "The port of it"),
     Fact("namespace", "The object's namespace; an exporter's own gives way to exported_namespace", find=("kubectl get namespaces",)),
     Fact("pod", "The pod's name", find=_PODS),
     Fact("container", "The container in the pod", find=_SPEC),
@@ -74,10 +78,32 @@ FACTS: Final[tuple[Fact, ...]] = (
     Fact("horizontalpodautoscaler", "The HorizontalPodAutoscaler's name", find=("kubectl -n <namespace> get hpa", "kubectl get hpa -A")),
     Fact("poddisruptionbudget", "The PodDisruptionBudget's name", find=("kubectl -n <namespace> get pdb", "kubectl get pdb -A")),
     Fact("persistentvolumeclaim", "The PersistentVolumeClaim's name", find=("kubectl -n <namespace> get pvc", "kubectl get pvc -A")),
+    Fact("persistentvolume", "The PersistentVolume's name", find=("kubectl get pv",)),
+    Fact("resourcequota", "The ResourceQuota's name", find=("kubectl -n <namespace> get resourcequotas", "kubectl get resourcequotas -A")),
+    Fact("resource", "What is counted: cpu, memory, pods, requests.storage"),
+    Fact("device", "The block device or network interface, as the node calls it"),
+    Fact("mountpoint", "Where the node mounts the file system"),
+    Fact("fstype", "The file system's kind: ext4, xfs, tmpfs"),
+    Fact("eviction_signal", "What made the kubelet evict: memory.available, nodefs.available, imagefs.inodesFree"),
+    Fact("effect", "The taint's effect: NoSchedule, NoExecute", called="taint's effect"),
+    Fact("key", "The taint's key", called="taint's key"),
+    Fact("state", "The state an alert counts: failed, down, spare"),
+    Fact("mode", "Of a CPU's time: user, system, iowait"),
+    Fact("controller", "The controller that reconciles, of the Prometheus operator"),
+    Fact("integration", "How Alertmanager sends: webhook, slack, email"),
+    Fact("url", "The address that is written to or read from"),
+    Fact("code", "The answer's HTTP status"),
+    Fact("mechanism", "How Prometheus finds what to scrape: kubernetes, dns, file"),
+    Fact("obj_namespace", "The namespace of VolSync's object; `namespace` is then that of VolSync", find=_COPIES, called="namespace"),
+    Fact("obj_name", "The name of VolSync's object", find=_COPIES, called="VolSync object"),
+    Fact("role", "VolSync's side, source or destination; of a node alert the node's role"),
+    Fact("method", "VolSync's mover: restic, rclone, rsync, rsync-tls, syncthing"),
+    Fact("schedule", "Velero's schedule", find=("kubectl get schedules.velero.io -A",)),
     Fact("kind", "Kind of the Flux object", find=_BROKEN),
     Fact("name", "Name of the Flux object", find=_BROKEN, called="Flux object"),
     Fact("revision", "The revision Flux was working on", find=("flux get sources all -A",)),
     Fact("workload", "What people call it: the workload's name, or the pod's without its hashes", Origin.DERIVED, _OWNERS),
+    Fact("host", "What was scraped, without its port", Origin.DERIVED),
     Fact("owner", "The workload as kubectl takes it: deployment/sonarr", Origin.DERIVED, _OWNERS, called="workload"),
     Fact("status", "As `kubectl get pods` shows it: Pending, Evicted, NotReady, …; FailedCreate where there is no pod", Origin.DERIVED),
     Fact("waiting_reason", "Why the container waits: CrashLoopBackOff, ImagePullBackOff, …", Origin.DERIVED),
@@ -126,6 +152,7 @@ _SAID: Final[Mapping[str, str]] = MappingProxyType({
     r".*\b(?i:exit(?:ed)?(?: with)?[ _-]?(?:code|status))[\"':= ]+(?P<exit_code>[0-9]{1,3})\b.*": "exit_code",
     r".*\b(?i:phase|status|state|is|in|stuck)[\"':= ]+(?P<phase>Pending|Failed|Unknown|Running)\b.*": "phase",
     r".*\b(?:image|image name|resolve reference|image reference)[:=]? [\\\"']+(?P<image>[^\s\\\"',]{1,512}).*": "image",
+    r".*\bmethod[\"':= ]+(?P<method>restic|rclone|rsync(?:-tls)?|syncthing)\b.*": "method",
     r".*(?:\blookup |https?://)(?P<registry>[a-z0-9-]+(?:\.[a-z0-9-]+)+).*": "registry",
     r"(?:.*\n)?(?:delete failed, errors: )?(?P<object_kind>[A-Z][A-Za-z0-9]{1,62})/(?:(?P<object_namespace>[a-z0-9.-]{1,253})/)?"
     r"(?P<object_name>[A-Za-z0-9.:_-]{1,253})"
@@ -199,7 +226,20 @@ def _from_names(known: dict[str, str]) -> None:
             known.setdefault("workload", value)
             known.setdefault("owner", f"{kind}/{value}")
     if pod := known.get("pod"):
-        known.setdefault("workload", workload_of(pod))
+        known.setdefault("workload", _workload_of(pod))
+    if instance := known.get("instance"):
+        known.setdefault("host", _host_of(instance))
+
+
+_workload_of: Final = lru_cache(maxsize=4096)(workload_of)
+
+
+def _host_of(instance: str) -> str:
+    """`192.0.2.7` of `192.0.2.7:9100`, `2001:db8::7` of `[2001:db8::7]:9100`; a name of its own stays."""
+    if instance.startswith("["):
+        return instance[1:].partition("]")[0]
+    host, _, port = instance.rpartition(":")
+    return host if port.isdecimal() and ":" not in host and host else instance
 
 
 def _from_text(known: dict[str, str], message: str) -> str:

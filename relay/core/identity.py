@@ -121,7 +121,9 @@ _NOISE = re2.compile(
     r"|(?P<counter>\b\d+ (?:attempt\(s\)|secrets\b|errors? occurred))"
     rf"|(?P<pod>-{_SUFFIX}{{8,10}}-{_SUFFIX}{{5}}\b)"
 )
-_APPLY_ERROR = re2.compile(r"^[A-Za-z0-9.]+/[^\s]+ (?:dry-run failed|apply failed|not found|immutable field detected|namespace not specified)")
+_APPLY_ERROR = re2.compile(
+    r"^[A-Za-z0-9.]+/[^\s]+ (?:dry-run failed|apply failed|not found|immutable field detected|namespace not specified)"
+)
 _HEALTH_LIST = re2.compile(r"\[[^\[\]]* status: '[^\[\]]*\]")
 
 

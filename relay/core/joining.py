@@ -210,9 +210,7 @@ def _enter(known: Known, signal: Signal, incident: Incident, event: Event, polic
 # --- a Signal that moves ------------------------------------------------------------------------------------------------
 
 
-def _moved(  # noqa: PLR0913  # before and after of one Signal
-    known: Known, before: Signal | None, signal: Signal, reason: Reason, event: Event, policy: Policy
-) -> Reason:
+def _moved(known: Known, before: Signal | None, signal: Signal, reason: Reason, event: Event, policy: Policy) -> Reason:
     """A Signal of a known Incident changed, repeated or ended; or is held, and has none yet."""
     known.put_signal(signal)
     incident = known.incidents.get(signal.incident) if signal.incident else None
@@ -226,10 +224,12 @@ def _moved(  # noqa: PLR0913  # before and after of one Signal
     return settle(known, incident, signal, firing, reason, event.received_at, policy)
 
 
-_SILENT: Final = frozenset({Reason.HELD, Reason.NOT_SHOWN, Reason.LATE_RESOLVE, Reason.OLDER_THAN_SUCCESS, Reason.NOTED})
+_SILENT: Final = frozenset(
+    {Reason.HELD, Reason.NOT_SHOWN, Reason.LATE_RESOLVE, Reason.OLDER_THAN_SUCCESS, Reason.NOTED}
+)
 
 
-def settle(  # noqa: PLR0913  # one place where all that can happen to an open Incident meets
+def settle(
     known: Known, incident: Incident, signal: Signal, firing: Firing, reason: Reason, now: Instant, policy: Policy
 ) -> Reason:
     """An open Incident after one of its members changed: still open, worse, better, or over."""
@@ -272,7 +272,7 @@ def _repeat(known: Known, incident: Incident, signal: Signal, now: Instant, poli
     return Reason.REPEATED
 
 
-def close(  # noqa: PLR0913  # as above
+def close(
     known: Known,
     incident: Incident,
     reason: Reason,
@@ -287,7 +287,13 @@ def close(  # noqa: PLR0913  # as above
         reason = Reason.HEALED
         _count_healed(known, incident, now)
     after = replace(
-        incident, closed_at=now, reason=reason, version=incident.version + 1, changed_at=now, expires_at=None, closed_by=by
+        incident,
+        closed_at=now,
+        reason=reason,
+        version=incident.version + 1,
+        changed_at=now,
+        expires_at=None,
+        closed_by=by,
     )
     known.put_incident(after)
     known.release(incident.id)
@@ -346,10 +352,9 @@ def release_held(known: Known, held: Iterable[Signal], now: Instant, policy: Pol
         current = known.signals.get(signal.key, signal)
         if current.state is not State.HELD or current.held_until is None or current.held_until > now:
             continue
-        applied = signals.release(current, now)
-        assert applied.signal is not None
-        _join(known, applied.signal, as_event(applied.signal, now), policy)
-        count += 1
+        if (opened := signals.release(current, now).signal) is not None:
+            _join(known, opened, as_event(opened, now), policy)
+            count += 1
     return count
 
 

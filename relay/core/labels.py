@@ -96,7 +96,9 @@ _ESCAPES = {"n": "\n", '"': '"', "\\": "\\"}
 
 
 def _unescape(text: str) -> str:
-    """Alertmanager's escapes in a quoted value; an unknown one stays as it is, so that `\\.` needs no doubling."""
+    """Alertmanager's escapes in a quoted value; an unknown one stays as it is, so that an escaped dot needs no doubling."""
+    if "\\" not in text:
+        return text
     out, chars = [], iter(text)
     for char in chars:
         if char != "\\":
@@ -113,13 +115,13 @@ def parse(text: str) -> Matcher:
     if found is None:
         msg = f'cannot read matcher {text[:80]!r}: write it as name="value", with one of = != =~ !~'
         raise MatcherError(msg)
-    name = found["bare"] or _unescape(found["quoted"])
-    raw = found["string"]
-    value = _unescape(raw) if raw is not None else (found["raw"] or "")
+    bare, quoted, op, string, raw = found.groups()
+    name = bare or _unescape(quoted)
+    value = _unescape(string) if string is not None else (raw or "")
     if len(value) > MAX_PATTERN:
         msg = f"the value of matcher {name!r} is longer than {MAX_PATTERN} characters"
         raise MatcherError(msg)
-    return Matcher(name, Op(found["op"]), value)
+    return Matcher(name, Op(op), value)
 
 
 @dataclass(frozen=True, slots=True)

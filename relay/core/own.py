@@ -14,6 +14,18 @@ UNREADABLE: Final = "RelayUnreadablePayload"
 WEBHOOK_DEAD: Final = "RelayWebhookDead"
 EXPIRES_AFTER: Final = "expires_after"
 """Attribute: seconds without a repeat after which such an Event's Incident is over, since nothing will say so."""
+SUMMARY: Final = "summary"
+"""Attribute: what is wrong, without the cure; where senders put theirs."""
+CURE: Final = "cure"
+"""Attribute: what to do about it, in one line."""
+
+
+def says(labels: Mapping[str, str]) -> str:
+    """What the relay cannot do, as a verb phrase: `cannot read what flux sends`; empty for what is none of its own Events."""
+    name = labels.get("alertname")
+    if name == UNREADABLE:
+        return f"cannot read what {labels.get('sender') or 'a source'} sends"
+    return f"cannot post to {labels.get('channel') or 'a channel'}" if name == WEBHOOK_DEAD else ""
 
 
 def unreadable(sender: str, source: Source, why: str, cure: str, now: Instant, policy: Policy) -> Event:
@@ -31,14 +43,20 @@ def unreadable(sender: str, source: Source, why: str, cure: str, now: Instant, p
         policy,
         identity=(sender, why.partition(":")[0]),
         labels={"sender": sender, "format": source.value},
-        attributes={EXPIRES_AFTER: "3600"},
+        attributes={EXPIRES_AFTER: "3600", SUMMARY: why, CURE: cure},
     )
 
 
 def webhook_dead(channel: str, now: Instant, policy: Policy) -> Event:
     """Discord no longer takes anything through `channel`'s webhook: nothing can be shown there until its URL changes."""
+    gone = "Discord says that its webhook is gone"
     return _webhook(
-        channel, Effect.OPENS, "Discord says that this webhook is gone; what is due waits for a new URL", now, policy
+        channel,
+        Effect.OPENS,
+        f"{gone}; what is due waits for a new URL",
+        now,
+        policy,
+        attributes={SUMMARY: gone, CURE: "give the channel a new webhook URL; what is due waits for it"},
     )
 
 
@@ -47,7 +65,14 @@ def webhook_back(channel: str, now: Instant, policy: Policy) -> Event:
     return _webhook(channel, Effect.CLOSES, "The webhook takes messages again", now, policy)
 
 
-def _webhook(channel: str, effect: Effect, message: str, now: Instant, policy: Policy) -> Event:
+def _webhook(
+    channel: str,
+    effect: Effect,
+    message: str,
+    now: Instant,
+    policy: Policy,
+    attributes: Mapping[str, str] = EMPTY,
+) -> Event:
     return _event(
         WEBHOOK_DEAD,
         channel,
@@ -58,6 +83,7 @@ def _webhook(channel: str, effect: Effect, message: str, now: Instant, policy: P
         policy,
         identity=(channel,),
         labels={"channel": channel},
+        attributes=attributes,
     )
 
 

@@ -20,20 +20,13 @@ _NAME = 80
 class PatternSet:
     """Patterns as matchers write them: anchored, `.` matches newlines. Raises MatcherError for one that RE2 does not take."""
 
-    __slots__ = ("_recall", "_set", "_texts")
+    __slots__ = ("_made", "_recall", "_texts")
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self._texts = tuple(dict.fromkeys(patterns))
-        options = re2.Options()
-        options.dot_nl = True
-        options.log_errors = False
-        options.max_mem = _MEMORY
-        self._set: Any = re2.Set.FullMatchSet(options)
         for text in self._texts:
             pattern(text)
-            self._set.Add(f"(?:{text})")
-        self._set.Add(".*")
-        self._set.Compile()
+        self._made: Any = None
         self._recall: Callable[[str], tuple[str, ...]] = lru_cache(maxsize=1024)(self._look)
 
     def __contains__(self, text: str) -> bool:
@@ -47,8 +40,23 @@ class PatternSet:
         return self._recall(value) if len(value) <= _NAME else self._look(value)
 
     def _look(self, value: str) -> tuple[str, ...]:
-        found = self._set.Match(value)
+        if self._made is None:
+            self._made = self._compiled()
+        found = self._made.Match(value)
         if not found:
             # The last one matches everything, so nothing at all means that RE2 ran out of memory: then one by one.
             return tuple(text for text in self._texts if pattern(text).search(value) is not None)
         return tuple(self._texts[index] for index in sorted(found) if index < len(self._texts))
+
+    def _compiled(self) -> Any:  # noqa: ANN401  # re2 ships no types
+        """RE2's set; made when it is first asked for, since most of a library's questions are never asked."""
+        options = re2.Options()
+        options.dot_nl = True
+        options.log_errors = False
+        options.max_mem = _MEMORY
+        made: Any = re2.Set.FullMatchSet(options)
+        for text in self._texts:
+            made.Add(f"(?:{text})")
+        made.Add(".*")
+        made.Compile()
+        return made

@@ -68,6 +68,8 @@ def is_workload(subject: Subject) -> bool:
 
 def called(subject: Subject) -> str:
     """The object as people say it: `sonarr`, `node pve2`, `PVC media/config`, `Flux apps`; empty where nobody named one."""
+    if subject.kind == "Relay":
+        return "relay"
     name = subject.place if subject.kind in _WITH_NAMESPACE else subject.name
     if subject.kind == "Instance":
         name = name.removesuffix(_port(name))
@@ -196,6 +198,13 @@ _WHOM = frozenset(
     """.split()  # noqa: SIM905  # words read better than forty quoted strings
 )
 """Words at the head of an alert's name that say whom it is about, which the object says already."""
+
+
+def named(reason: str, alertname: str) -> str:
+    """For what no phrase is known, so that every headline has a state: Flux's reason or the alert by its name."""
+    if alertname and not alertname.startswith("Flux"):
+        return f"fires {alertname}"
+    return f"reports {reason}" if reason else ""
 
 
 def state_of(reason: str, alertname: str) -> str:

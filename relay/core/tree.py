@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -134,6 +135,19 @@ class Step:
     run: Phrase = ()
 
 
+Fits = Callable[[Matcher], "bool | None"]
+"""Whether a matcher fits what is known: yes, no, or None for unknown."""
+
+
+def pattern_sets(asked: Iterable[Matcher]) -> Mapping[str, PatternSet]:
+    """For each fact that more than one pattern asks about, those patterns as one."""
+    texts: dict[str, dict[str, None]] = {}
+    for matcher in asked:
+        if matcher.op is Op.MATCHES or matcher.op is Op.NOT_MATCHES:
+            texts.setdefault(matcher.name, {})[matcher.value] = None
+    return MappingProxyType({name: PatternSet(values) for name, values in texts.items() if len(values) > 1})
+
+
 @dataclass(frozen=True, slots=True)
 class Branch:
     """One answer to a question, and what follows. `means` says in a few words what it would mean, for the checklist."""
@@ -161,6 +175,28 @@ class Node:
     impact: str = ""
     heals: Heals | None = None
     steps: tuple[Step, ...] = ()
+    _sets: Mapping[str, PatternSet] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        asked = (matcher for branch in self.branches for matcher in branch.when)
+        object.__setattr__(self, "_sets", pattern_sets(asked))
+
+    def verdicts(self, known: Mapping[str, str]) -> Fits:
+        """`fits` for the branches, with one pass over each fact's value for all patterns that ask about it."""
+        seen: dict[str, frozenset[str]] = {}
+
+        def fit(matcher: Matcher) -> bool | None:
+            value = known.get(matcher.name)
+            if not value:
+                return _of_absent(matcher)
+            patterns = self._sets.get(matcher.name)
+            if patterns is None or matcher.op is Op.EQUAL or matcher.op is Op.NOT_EQUAL:
+                return matcher.matches(known)
+            if matcher.name not in seen:
+                seen[matcher.name] = frozenset(patterns.fitting(value))
+            return (matcher.value in seen[matcher.name]) is (matcher.op is Op.MATCHES)
+
+        return fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +222,6 @@ class DecisionTree:
     file: str = ""
 
 
-Fits = Callable[[Matcher, Mapping[str, str]], "bool | None"]
-"""Whether a matcher fits what is known: yes, no, or None for unknown."""
-
-
 def fits(matcher: Matcher, known: Mapping[str, str]) -> bool | None:
     """Three-valued: of an absent fact only a matcher that asks for absence (`pod=""`, `pod!=""`, `=~"|x"`) can tell anything."""
     if known.get(matcher.name):
@@ -205,6 +237,8 @@ def _of_absent(matcher: Matcher) -> bool | None:
 
 def phrase(text: str) -> Phrase:
     """A text with blanks. Anything else in it stands as it is."""
+    if "<" not in text:
+        return (text,) if text else ()
     parts: list[str | Blank | Maybe] = []
     for index, part in enumerate(_split(text)):
         if index % 2:
@@ -221,9 +255,9 @@ def command(text: str) -> Phrase:
     only pipes join, and nothing is written.
     """
     plain, quoted = _unquoted(text)
-    if any(_BLANK.search(piece) for piece in quoted):
+    if any("<" in piece and _BLANK.search(piece) for piece in quoted):
         raise PhraseError("a blank stands within quotes; leave it outside of them")
-    bare = _BLANK.sub("x", plain)
+    bare = _BLANK.sub("x", plain) if "<" in plain else plain
     if found := next((sign for sign in (";", "&", "`", "$", ">", "<", "\\", "\n") if sign in bare), ""):
         raise PhraseError(f"{found!r} outside of quotes; one command, or several with pipes")
     parts: list[str | Blank | Maybe] = []
@@ -249,27 +283,24 @@ def _split(text: str) -> list[str]:
 
 def _unquoted(text: str) -> tuple[str, list[str]]:
     """What stands outside of quotes, and each quoted piece."""
-    plain, quoted, mark, at = [], [], "", 0
-    for index, char in enumerate(text):
-        if mark:
-            if char == mark:
-                quoted.append(text[at:index])
-                mark = ""
-        elif char in "'\"":
-            mark, at = char, index + 1
-        else:
-            plain.append(char)
-    if mark:
-        raise PhraseError(f"a quote {mark} is never closed")
-    try:
-        shlex.split(text)
-    except ValueError as error:
-        raise PhraseError(f"it does not tokenise: {error}") from None
-    return "".join(plain), quoted
+    plain, quoted, rest = [], [], text
+    while places := [place for place in (rest.find("'"), rest.find('"')) if place >= 0]:
+        begin = min(places)
+        end = rest.find(rest[begin], begin + 1)
+        if end < 0:
+            raise PhraseError(f"a quote {rest[begin]} is never closed")
+        plain.append(rest[:begin])
+        quoted.append(rest[begin + 1 : end])
+        rest = rest[end + 1 :]
+    if any(piece.endswith("\\") for piece in quoted):
+        raise PhraseError("it does not tokenise: a backslash stands before a closing quote")
+    return "".join(plain) + rest, quoted
 
 
 def _optional(text: str) -> tuple[int, int] | None:
     """Where the first `[…]` outside of quotes begins and ends."""
+    if "[" not in text and "]" not in text:
+        return None
     mark, begin = "", -1
     for index, char in enumerate(text):
         if mark:
@@ -336,15 +367,17 @@ def fill(line: Phrase, known: Mapping[str, str]) -> str | None:
 
 
 def tell(text: Phrase, known: Mapping[str, str]) -> str:
-    """A sentence with its names; one that is missing or odd is an ellipsis."""
+    """A sentence with its names. One that is missing or odd is called by what it is, `the object`, or is an ellipsis."""
     out = []
     for part in text:
         if isinstance(part, Blank):
             value = known.get(part.name, "")
-            out.append(cut(value) if usable(value) else "…")
+            called = f"the {_called(part.name)}" if part.name in REGISTRY else "…"
+            out.append(cut(value) if usable(value) else called)
         elif isinstance(part, str):
             out.append(part)
-    return "".join(out)
+    said = "".join(out)
+    return said[:1].upper() + said[1:]
 
 
 def cut(text: str, length: int = _CUT) -> str:
@@ -393,7 +426,6 @@ class _Walk:
 
     tree: DecisionTree
     known: dict[str, str]
-    fits: Fits
     trail: list[Node] = field(default_factory=list)
     path: list[Answered] = field(default_factory=list)
     also: tuple[str, ...] = ()
@@ -426,10 +458,11 @@ class _Walk:
         """The branches that fit (only the first, unless several may) and those of which nothing is known."""
         fitting: list[Branch] = []
         unknown: list[Branch] = []
+        fit = node.verdicts(self.known)
         for branch in node.branches:
             verdict: bool | None = True
             for matcher in branch.when:
-                one = self.fits(matcher, self.known)
+                one = fit(matcher)
                 if one is False:
                     verdict = False
                     break
@@ -514,9 +547,9 @@ def _seen(matcher: Matcher, value: str) -> str:
     return f"{cut(value)!r}"
 
 
-def walk(tree: DecisionTree, known: Facts, judge: Fits = fits) -> Hint:
+def walk(tree: DecisionTree, known: Facts) -> Hint:
     """The Hint for what is known: a leaf where the facts decide, else the question that is open."""
-    return _Walk(tree, dict(known), judge).end()
+    return _Walk(tree, dict(known)).end()
 
 
 @dataclass(frozen=True, slots=True)
@@ -528,25 +561,60 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class _Start:
+    tree: DecisionTree
+    all_of: tuple[Matcher, ...]
+
+    def fits(self, known: Facts) -> bool:
+        return all(fits(matcher, known) for matcher in self.all_of)
+
+
+class _Starts:
+    """The starts of all trees, in the order in which they are tried; those by alertname are found by it."""
+
+    def __init__(self, trees: Iterable[DecisionTree]) -> None:
+        starts = [_Start(tree, start.all_of) for tree in trees for start in tree.starts]
+        named = [(start, _name_of(start)) for start in starts]
+        self._by_name = [start for start, name in named if name]
+        self._others = [start for start, name in named if not name]
+        self._exact: dict[str, list[int]] = {}
+        self._fitting: dict[str, list[int]] = {}
+        for index, name in enumerate(name for _, name in named if name):
+            (self._fitting if name.op is Op.MATCHES else self._exact).setdefault(name.value, []).append(index)
+        self._names = PatternSet(self._fitting)
+
+    def first(self, known: Facts) -> _Start | None:
+        """One that starts by alertname before one that starts by anything else."""
+        name = known.get("alertname", "")
+        found = {index for text in self._names.fitting(name) for index in self._fitting[text]}
+        ordered = sorted(found.union(self._exact.get(name, ())))
+        candidates = chain((self._by_name[index] for index in ordered), self._others)
+        return next((start for start in candidates if start.fits(known)), None)
+
+
+def _name_of(start: _Start) -> Matcher | None:
+    """What it asks of the alertname, if that is all one name or pattern."""
+    asked = (one for one in start.all_of if one.name == "alertname" and one.op in {Op.EQUAL, Op.MATCHES})
+    return next(asked, None)
+
+
+@dataclass(frozen=True, slots=True)
 class Library:
-    """All trees, in the order in which they are asked, with their patterns as one set per fact."""
+    """All trees, in the order in which they are asked."""
 
     trees: tuple[DecisionTree, ...] = ()
-    _sets: Mapping[str, PatternSet] = field(default_factory=lambda: MappingProxyType({}), compare=False, repr=False)
+    _starts: _Starts = field(default_factory=lambda: _Starts(()), compare=False, repr=False)
 
     @classmethod
     def of(cls, trees: Iterable[DecisionTree]) -> Library:
         """From trees with distinct names."""
         kept = tuple(trees)
-        texts: dict[str, dict[str, None]] = {}
-        for matcher in (matcher for tree in kept for matcher in matchers(tree)):
-            if matcher.op in {Op.MATCHES, Op.NOT_MATCHES}:
-                texts.setdefault(matcher.name, {})[matcher.value] = None
-        return cls(kept, MappingProxyType({name: PatternSet(values) for name, values in texts.items()}))
+        return cls(kept, _Starts(kept))
 
     def choose(self, known: Facts) -> Choice | None:
         """The tree for what is known: one that starts by alertname before one that starts by anything else, then by order."""
-        return self._choose(known, self._judge(known))
+        start = self._starts.first(known)
+        return Choice(start.tree, because(start.all_of, known)) if start else None
 
     def hint(self, signal: Signal, history: Mapping[str, str] = EMPTY) -> Hint:
         """What is known about `signal`, and what to do next; without a tree for it an honest first look, and no cause."""
@@ -554,42 +622,8 @@ class Library:
 
     def explain(self, known: Facts) -> Hint:
         """As `hint`, from facts."""
-        judge = self._judge(known)
-        choice = self._choose(known, judge)
-        if choice is None:
-            return general(known)
-        return replace(walk(choice.tree, known, judge), because=choice.because)
-
-    def _choose(self, known: Facts, judge: Fits) -> Choice | None:
-        second: Choice | None = None
-        for tree in self.trees:
-            for start in tree.starts:
-                by_name = any(matcher.name == "alertname" for matcher in start.all_of)
-                if (second and not by_name) or not all(judge(matcher, known) for matcher in start.all_of):
-                    continue
-                choice = Choice(tree, because(start.all_of, known))
-                if by_name:
-                    return choice
-                second = choice
-        return second
-
-    def _judge(self, base: Facts) -> Fits:
-        """`fits`, with one pass over each fact's value for all patterns of the library."""
-        seen: dict[str, frozenset[str]] = {}
-
-        def judge(matcher: Matcher, known: Mapping[str, str]) -> bool | None:
-            name = matcher.name
-            value = known.get(name)
-            if not value:
-                return _of_absent(matcher)
-            regular = matcher.op is Op.MATCHES or matcher.op is Op.NOT_MATCHES
-            if not regular or name not in self._sets or value != base.get(name):
-                return matcher.matches(known)
-            if name not in seen:
-                seen[name] = frozenset(self._sets[name].fitting(value))
-            return (matcher.value in seen[name]) is (matcher.op is Op.MATCHES)
-
-        return judge
+        choice = self.choose(known)
+        return replace(walk(choice.tree, known), because=choice.because) if choice else general(known)
 
 
 def matchers(tree: DecisionTree) -> Iterable[Matcher]:
@@ -610,33 +644,24 @@ def nodes(node: Node) -> Iterable[Node]:
         yield from nodes(node.otherwise)
 
 
-_GENERAL: Final = tuple(
-    (matcher, Step(Act.LOOK, phrase(text), command(run)))
-    for matcher, text, run in (
-        (("source", "flux"), "What Flux says of it", "flux events --for <kind>/<name> -n <namespace>"),
-        (("kind", ""), "What Flux says of it", "flux events --for <kind>/<name> -n <namespace>"),
-        (("pod", ""), "The pod's state and events", "kubectl -n <namespace> describe pod <pod>"),
-        (
-            ("persistentvolumeclaim", ""),
-            "The claim's state and events",
-            "kubectl -n <namespace> describe pvc <persistentvolumeclaim>",
-        ),
-        (("owner", ""), "The workload's state and events", "kubectl -n <namespace> describe <owner>"),
-        (("node", ""), "The node's conditions", "kubectl describe node <node>"),
-        (("namespace", ""), "Warnings in the namespace", "kubectl -n <namespace> events --types=Warning"),
-        (("alertname", ""), "Warnings in the cluster", "kubectl events -A --types=Warning"),
+_FIRST_LOOKS: Final = tuple(
+    Step(Act.LOOK, phrase(text), command(run))
+    for text, run in (
+        ("What Flux says of it", "flux events --for <kind>/<name> -n <namespace>"),
+        ("The pod's state and events", "kubectl -n <namespace> describe pod <pod>"),
+        ("The claim's state and events", "kubectl -n <namespace> describe pvc <persistentvolumeclaim>"),
+        ("The workload's state and events", "kubectl -n <namespace> describe <owner>"),
+        ("The node's conditions", "kubectl describe node <node>"),
+        ("Warnings in the namespace", "kubectl -n <namespace> events --types=Warning"),
+        ("Warnings in the cluster", "kubectl events -A --types=Warning"),
     )
 )
 
 
 def general(known: Facts) -> Hint:
     """Without a tree: the sender's own summary as the title, and the first look at what it names. Never a cause."""
-    title = (
-        known.get("summary") or known.get("alertname") or f"{known.get('kind', '')} {known.get('reason', '')}".strip()
-    )
-    steps = []
-    for (name, value), step in _GENERAL:
-        if known.get(name) and value in {"", known[name]} and fill(step.run, known) is not None:
-            steps.append(step)
-            break
-    return Hint(tree="", title=cut(title, 120) or "Something is wrong", steps=advise(steps, known))
+    named = f"{known.get('kind', '')} {known.get('reason', '')}".strip()
+    title = cut(known.get("summary") or known.get("alertname") or named, 120) or "Something is wrong"
+    flux = known.get("source") == "flux" or known.get("alertname", "").startswith("Flux")
+    looks = _FIRST_LOOKS if flux else _FIRST_LOOKS[1:]
+    return Hint(tree="", title=title, steps=advise([next(step for step in looks if fill(step.run, known))], known))

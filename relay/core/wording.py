@@ -39,11 +39,31 @@ def boundary(text: str, at: int) -> int:
     return place if place == 0 or place >= len(text) or not _sticks(text, place) else at
 
 
+_WORD = 16
+"""How far a cut moves for a whole word, where what is kept is longer than twice that; longer words are cut."""
+
+
+def _head(text: str, limit: int) -> str:
+    """The beginning of `text`, which is longer than `limit`: whole words where they are words."""
+    end = boundary(text, limit)
+    space = text.rfind(" ", end - _WORD, end + 1) if end > 2 * _WORD else -1
+    return text[: space if space > 0 else end].rstrip()
+
+
+def _tail(text: str, limit: int) -> str:
+    """The end of `text`, which is longer than `limit`."""
+    start = len(text) - limit
+    while start < len(text) and _sticks(text, start):
+        start += 1
+    space = text.find(" ", start - 1, start + _WORD) if limit > 2 * _WORD else -1
+    return text[space if space > 0 else start :].lstrip()
+
+
 def cut(text: str, limit: int) -> str:
     """`text` in at most `limit` code points, with `…` where its end was."""
     if len(text) <= limit:
         return text
-    return "" if limit < 1 else text[: boundary(text, limit - 1)].rstrip() + "…"
+    return "" if limit < 1 else _head(text, limit - 1).rstrip(",;:") + "…"
 
 
 def cut_middle(text: str, limit: int) -> str:
@@ -53,10 +73,9 @@ def cut_middle(text: str, limit: int) -> str:
     if limit < 8:
         return cut(text, limit)
     head = (limit - 1) * 2 // 5
-    start = len(text) - (limit - 1 - head)
-    while start < len(text) and _sticks(text, start):
-        start += 1
-    return text[: boundary(text, head)].rstrip() + "…" + text[start:].lstrip()
+    left, right = _head(text, head), _tail(text, limit - 1 - head)
+    gap = " … " if " " in text and len(left) + len(right) + 3 <= limit else "…"
+    return left + gap + right
 
 
 # --- times and numbers ------------------------------------------------------------------------------------------------
@@ -118,11 +137,24 @@ _PAST: Final[Mapping[str, str]] = MappingProxyType(
         "burns": "burnt",
         "evicts": "evicted",
         "expires": "was about to expire",
+        "fires": "fired",
+        "reports": "reported",
     }
 )
 """The first verb of a phrase, when it is over."""
 _PLURAL: Final[Mapping[str, str]] = MappingProxyType(
-    {"is": "are", "has": "have", "does": "do", "waits": "wait", "fails": "fail"}
+    {
+        "is": "are",
+        "was": "were",
+        "has": "have",
+        "does": "do",
+        "waits": "wait",
+        "fails": "fail",
+        "fires": "fire",
+        "runs": "run",
+        "needs": "need",
+        "cannot": "cannot",
+    }
 )
 
 

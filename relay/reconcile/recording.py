@@ -102,7 +102,9 @@ def _turn_to_pointer(c: Connection, old: int, new: int, now: Instant) -> None:
     delivery.update_message(c, replace(message, due_at=now, jump_to=new))
 
 
-def postponed(c: Connection, asked: Posting, outcome: Outcome, policy: ChannelPolicy, now: Instant, dice: float) -> None:
+def postponed(
+    c: Connection, asked: Posting, outcome: Outcome, policy: ChannelPolicy, now: Instant, dice: float
+) -> None:
     """It is not shown: when, how, or whether to try again. A wait that Discord told, or a dead webhook, is the Line's; it stays due."""
     if (found := as_it_is(c, asked)) is None:
         return

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from relay.config.values import Configuration
-from relay.core import cards, due, pace
+from relay.core import cards, due, pace, timeline
 from relay.core.attention import ChannelPolicy, Loudness
 from relay.core.card import Card, Form
 from relay.core.due import Step, Why
@@ -52,10 +52,11 @@ class Renderer:
     ) -> Request:
         """The Request of a step that sends."""
         message = found.message if step.why is Why.EDIT else None
+        calls = step.loudness is Loudness.PAGE or _calls(found.incident, posting, message)
         payload = render(
-            [(await self._card(found.incident, now), step.form)],
+            [(await self._card(found.incident, now, posting.paged_at), step.form)],
             loudness=step.loudness,
-            mentions=self.policy(line).mentions if step.loudness is Loudness.PAGE else (),
+            mentions=self.policy(line).mentions if calls else (),
             editing=message is not None,
             degraded=posting.degraded,
             jump=line.jump(found.message) if step.why is Why.END else None,
@@ -82,16 +83,30 @@ class Renderer:
         step = Step(Why.EDIT, Form.POINTER)
         return Request(step, payload, _route(message, now), None, None, message, message.due_at)
 
-    async def _card(self, incident: Incident, now: Instant) -> Card:
-        members = await self._database.read(lambda c: delivery.members(c, incident.id, MEMBERS))
+    async def _card(self, incident: Incident, now: Instant, paged_at: Instant | None = None) -> Card:
+        members, entries = await self._database.read(
+            lambda c: (
+                delivery.members(c, incident.id, MEMBERS),
+                [] if incident.is_open else lists.journal_of(c, incident.id, timeline.ENTRIES),
+            )
+        )
         if now - self._counted_at > COUNT_EVERY:
             self._clusters, self._counted_at = await self._database.read(lists.clusters_heard), now
         lead = cards.leading(incident, members)
         hint = self._library().hint(lead) if lead is not None else None
         repositories = self._configuration().policy.repositories
-        return cards.build(
-            incident, members, hint, cards.Context(now=now, clusters=self._clusters, repositories=repositories)
+        context = cards.Context(
+            now=now,
+            clusters=self._clusters,
+            repositories=repositories,
+            timeline=() if incident.is_open else timeline.moments(incident, members, entries, paged_at),
         )
+        return cards.build(incident, members, hint, context)
+
+
+def _calls(incident: Incident, posting: Posting, message: Message | None) -> bool:
+    """Whether an edit of `message` keeps the mention: it is the page itself, and what it called for goes on."""
+    return message is not None and incident.is_open and posting.paged_at == message.created_at
 
 
 def _as_editable(posting: Posting, message: Message | None, webhook: str) -> Posting:

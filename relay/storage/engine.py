@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -22,6 +22,7 @@ from sqlalchemy import (
     ARRAY,
     URL,
     BindParameter,
+    Column,
     ColumnElement,
     Connection,
     Dialect,
@@ -444,8 +445,45 @@ def _in_array(element: _InList, compiler: SQLCompiler, **kw: Any) -> str:  # noq
     return f"{column} = ANY ({bound})"
 
 
-Row = Sequence[object]
-"""One value for each column of a table, in its order; `Rows` leaves out a serial number."""
+Row = Sequence[Any]
+"""One value for each column of a table, in its order; `Rows` leaves out a serial number. SQLite gives a flag as 0 or 1."""
+
+
+def _executed(connection: Connection, statement: str, rows: Sequence[Row]) -> sqlite3.Cursor:
+    """SQLite's own answer, without what SQLAlchemy adds to each statement: five times the look-up itself. Raises as SQLAlchemy does."""
+    driver = _driver(connection)
+    try:
+        return driver.execute(statement, rows[0]) if len(rows) == 1 else driver.executemany(statement, rows)
+    except sqlite3.Error as error:
+        wrapped = exc.DBAPIError.instance(
+            statement, (), error, sqlite3.Error, hide_parameters=True, dialect=connection.dialect
+        )
+        raise wrapped from error
+
+
+class Lookup:
+    """Finds the rows of one table whose `column` is one of any number of keys, by one statement."""
+
+    def __init__(self, column: Column[str]) -> None:
+        self._column = column
+        self._statements: dict[str, str] = {}
+
+    def find(self, connection: Connection, keys: Collection[str]) -> Sequence[Row]:
+        if not keys:
+            return ()
+        dialect = connection.dialect
+        statement = self._statements.get(dialect.name)
+        if statement is None:
+            statement = self._statements[dialect.name] = self._statement(dialect)
+        if dialect.name == "postgresql":
+            return connection.exec_driver_sql(statement, (list(keys),)).fetchall()
+        return _executed(connection, statement, [(json.dumps(list(keys)),)]).fetchall()
+
+    def _statement(self, dialect: Dialect) -> str:
+        table, quote = self._column.table, dialect.identifier_preparer.quote
+        names = ", ".join(quote(column.name) for column in table.columns)
+        among = "= ANY (%s)" if dialect.name == "postgresql" else "IN (SELECT value FROM json_each(?))"
+        return f"SELECT {names} FROM {quote(table.name)} WHERE {quote(self._column.name)} {among}"  # noqa: S608  # Names of our own tables.
 
 
 class Rows:
@@ -470,7 +508,7 @@ class Rows:
         if dialect.name == "postgresql":
             connection.exec_driver_sql(statement, (json.dumps(rows),))
         else:
-            connection.exec_driver_sql(statement, list(map(tuple, rows)))
+            _executed(connection, statement, rows)
 
     def _statement(self, dialect: Dialect) -> str:
         quote = dialect.identifier_preparer.quote

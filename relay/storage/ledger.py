@@ -5,16 +5,16 @@ Both happen in one exclusive transaction, so that what another writes between th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
-from sqlalchemy import Connection, Select, delete, func, select
+from sqlalchemy import Connection, delete, func, select
 
 from relay.core.event import Instant
 from relay.core.incident import Incident
 from relay.core.known import Known, Wanted
 from relay.core.signal import Signal
-from relay.storage.engine import Rows, in_list
+from relay.storage.engine import Lookup, Rows, in_list
 from relay.storage.rows import (
     from_entry,
     from_incident,
@@ -28,13 +28,13 @@ from relay.storage.rows import (
 )
 from relay.storage.tables import incident_keys, incidents, journal, objects, postings, recent, signals
 
-_SIGNALS: Final = select(signals).where(in_list(signals.c.key, "keys"))
-_SIBLINGS: Final = select(signals).where(in_list(signals.c.semantic_key, "keys"), ~in_list(signals.c.key, "loaded"))
-_KEYS: Final = select(incident_keys).where(in_list(incident_keys.c.key, "keys"))
-_INCIDENTS: Final = select(incidents).where(in_list(incidents.c.id, "keys"))
-_OBJECTS: Final = select(objects).where(in_list(objects.c.key, "keys"))
-_RECENT: Final = select(recent).where(in_list(recent.c.digest, "keys"))
-_POSTINGS: Final = select(postings).where(in_list(postings.c.incident, "keys"))
+_SIGNALS: Final = Lookup(signals.c.key)
+_SIBLINGS: Final = Lookup(signals.c.semantic_key)
+_KEYS: Final = Lookup(incident_keys.c.key)
+_INCIDENTS: Final = Lookup(incidents.c.id)
+_OBJECTS: Final = Lookup(objects.c.key)
+_RECENT: Final = Lookup(recent.c.digest)
+_POSTINGS: Final = Lookup(postings.c.incident)
 _RELEASE: Final = delete(incident_keys).where(in_list(incident_keys.c.incident, "keys"))
 
 _signal_rows: Final = Rows(signals)
@@ -49,24 +49,19 @@ _journal_rows: Final = Rows(journal)
 def load(connection: Connection, wanted: Wanted, *, incidents: Iterable[str] = (), since: Instant = 0.0) -> Known:
     """All that `wanted` names, the Incidents it leads to (and those named), and their Postings; digests received after `since`."""
     known = Known()
-    own = _rows(connection, _SIGNALS, wanted.signals)
-    siblings = _rows(connection, _SIBLINGS, wanted.semantic, loaded=wanted.signals)
-    for row in (*own, *siblings):
-        signal = to_signal(row)
-        known.signals[signal.key] = signal
+    for row in (*_SIGNALS.find(connection, wanted.signals), *_SIBLINGS.find(connection, wanted.semantic)):
+        if row[0] in known.signals:
+            continue
+        signal = known.signals[row[0]] = to_signal(row)
         if signal.semantic_key:
             known.siblings.setdefault(signal.semantic_key, set()).add(signal.key)
-    known.keys = {row[0]: row[1] for row in _rows(connection, _KEYS, wanted.keys)}
+    known.keys = {row[0]: row[1] for row in _KEYS.find(connection, wanted.keys)}
     ids = {*incidents, *known.keys.values(), *(s.incident for s in known.signals.values() if s.incident is not None)}
-    known.incidents = {row[0]: to_incident(row) for row in _rows(connection, _INCIDENTS, ids)}
-    known.postings = {(row[0], row[1]): to_posting(row) for row in _rows(connection, _POSTINGS, ids)}
-    known.objects = {row[0]: to_object(row) for row in _rows(connection, _OBJECTS, wanted.objects)}
-    known.recent = {digest: at for digest, at in _rows(connection, _RECENT, wanted.digests) if at >= since}
+    known.incidents = {row[0]: to_incident(row) for row in _INCIDENTS.find(connection, ids)}
+    known.postings = {(row[0], row[1]): to_posting(row) for row in _POSTINGS.find(connection, ids)}
+    known.objects = {row[0]: to_object(row) for row in _OBJECTS.find(connection, wanted.objects)}
+    known.recent = {digest: at for digest, at in _RECENT.find(connection, wanted.digests) if at >= since}
     return known
-
-
-def _rows(connection: Connection, statement: Select[Any], keys: set[str], **more: set[str]) -> Sequence[Any]:
-    return connection.execute(statement, {"keys": keys, **more}).all() if keys else ()
 
 
 def save(connection: Connection, known: Known) -> None:

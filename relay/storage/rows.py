@@ -112,7 +112,7 @@ def to_signal(row: Stored) -> Signal:
         resolved_at=row[22],
         closed_since=row[23],
         held_until=row[24],
-        superseded=row[25],
+        superseded=bool(row[25]),
         incident=row[26],
         remediated=row[27],
     )
@@ -169,7 +169,7 @@ def to_incident(row: Stored) -> Incident:
         reason=_REASONS[row[19]],
         version=row[20],
         reopenings=row[21],
-        flapping=row[22],
+        flapping=bool(row[22]),
         folded_into=row[23],
         follows=row[24],
         expires_at=row[25],
@@ -225,7 +225,7 @@ def to_posting(row: Stored) -> Posting:
         degraded=_DEGRADED[row[17]],
         parked=row[18],
         deleted_at=row[19],
-        closed=row[20],
+        closed=bool(row[20]),
     )
 
 

@@ -75,6 +75,45 @@ async def test_what_ranks_first_is_sent_first_and_the_oldest_first_within_a_rank
     assert await ask(database, delivery.next_due, "ops", NOW - 1000) is None
 
 
+async def test_neither_posts_nor_edits_wait_for_the_others_budget(database: Database) -> None:
+    await posted(
+        database,
+        samples.posting("page", due_at=NOW, rank=0),
+        samples.posting("edit", due_at=NOW, rank=20),
+        samples.posting("end", due_at=NOW, rank=30),
+    )
+    for posts, edits, order in (
+        (True, False, ["page", "end"]),
+        (False, True, ["edit"]),
+        (True, True, ["page", "edit", "end"]),
+    ):
+        found = await ask(database, delivery.due_postings, "ops", NOW, 10, posts=posts, edits=edits)
+        assert [due.posting.incident for due in found] == order
+    await new(database, due_at=NOW - 1)
+    pointer = await ask(database, delivery.next_due, "ops", NOW, posts=False)
+    assert shows(pointer) == "edit"
+
+
+async def test_nothing_is_due_in_a_channel_that_was_left(database: Database) -> None:
+    await posted(
+        database, samples.posting("here", due_at=NOW), samples.posting("there", "deploys", due_at=NOW, end_due_at=NOW)
+    )
+    await new(database, "deploys", due_at=NOW)
+    await database.run(partial(delivery.leave_channels, kept=["ops"]))
+    assert await ask(database, delivery.channels_waiting) == [("ops", NOW)]
+    left = await ask(database, delivery.load_posting, ("there", "deploys"))
+    assert left is not None
+    assert left.closed
+    assert left.end_due_at is None
+
+
+async def test_what_another_webhook_posted_is_found_while_it_is_open(database: Database) -> None:
+    old, own = await new(database), await new(database, webhook="456")
+    await posted(database, samples.posting("old", message=old.id), samples.posting("own", message=own.id))
+    found = await ask(database, delivery.standing_elsewhere, "ops", "456")
+    assert [(posting.incident, incident.id) for posting, incident in found] == [("old", "old")]
+
+
 async def test_what_is_due_comes_with_the_message_that_shows_it(database: Database) -> None:
     message = await new(database, discord_id="99", digest="abc")
     posting = samples.posting("a", due_at=NOW, message=message.id, shown=1, wanted=2)

@@ -1,11 +1,12 @@
 """The migrations make what `tables.py` says, and every question of the request path is answered by an index."""
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -145,12 +146,20 @@ def plan(connection: Connection, ask: Callable[[Connection], Any]) -> str:
     def note(_connection: Connection, _cursor: object, statement: str, parameters: object, *_: object) -> None:
         asked.append((statement, parameters))
 
-    event.listen(Engine, "before_cursor_execute", note)
+    sqlite = connection.dialect.name == "sqlite"
+    driver = cast("sqlite3.Connection", connection.connection.driver_connection)
+    if sqlite:  # It tells itself what it is asked, with the values, also past SQLAlchemy.
+        driver.set_trace_callback(lambda statement: asked.append((statement, ())))
+    else:
+        event.listen(Engine, "before_cursor_execute", note)
     try:
         ask(connection)
     finally:
-        event.remove(Engine, "before_cursor_execute", note)
-    explain = "EXPLAIN QUERY PLAN " if connection.dialect.name == "sqlite" else "EXPLAIN "
+        if sqlite:
+            driver.set_trace_callback(None)
+        else:
+            event.remove(Engine, "before_cursor_execute", note)
+    explain = "EXPLAIN QUERY PLAN " if sqlite else "EXPLAIN "
     return "\n".join(
         str(tuple(row))
         for statement, values in asked
