@@ -36,7 +36,11 @@ from relay.core.signal import Signal
         ({"message": "ConfigMap/web/b configured\nDeployment/web/a apply failed: x"}, "object", "Deployment/a"),
         ({"message": "delete failed, errors: Role/web/a delete failed: x;"}, "object", "Role/a"),
         ({"message": "waiting for: [Job/a/b status: 'InProgress', Pod/c/d status: 'Failed': x]"}, "child_kind", "Pod"),
-        ({"message": "waiting for: [Job/a/b status: 'InProgress', Pod/c/d status: 'Failed': x]"}, "child_status", "Failed"),
+        (
+            {"message": "waiting for: [Job/a/b status: 'InProgress', Pod/c/d status: 'Failed': x]"},
+            "child_status",
+            "Failed",
+        ),
         ({"message": "waiting for: [ClusterIssuer/le status: 'InProgress']"}, "child_name", "le"),
     ],
 )
@@ -69,12 +73,24 @@ def test_only_registered_labels_are_facts_and_the_objects_own_go_before_the_expo
         since=0,
         sent_at=0,
         seen_at=0,
-        labels={"namespace": "monitoring", "exported_namespace": "media", "pod": "exporter", "exported_pod": "a", "password": "x", "status": "false"},
+        labels={
+            "namespace": "monitoring",
+            "exported_namespace": "media",
+            "pod": "exporter",
+            "exported_pod": "a",
+            "password": "x",
+            "status": "false",
+        },
         attributes={"summary": "It is odd"},
         names=(Subject("c", "HelmRelease", "media", "sonarr"),),
     )
     known = facts(signal)
-    assert (known["namespace"], known["pod"], known["severity"], known["summary"]) == ("media", "a", "critical", "It is odd")
+    assert (known["namespace"], known["pod"], known["severity"], known["summary"]) == (
+        "media",
+        "a",
+        "critical",
+        "It is odd",
+    )
     assert known["child_name"] == "sonarr"
     assert "password" not in known
     assert "status" not in known, "a label of that name means something else"

@@ -30,12 +30,20 @@ examples:
     leads-to: {leaf}-090
 """
 DEFAULTS = {
-    "name": "small", "start": "Odd", "leaf": "A", "one": '[exit_code="1"]', "two": '[exit_code="2"]', "run": "kubectl get nodes", "example": "A-020",
-}  # fmt: skip
+    "name": "small",
+    "start": "Odd",
+    "leaf": "A",
+    "one": '[exit_code="1"]',
+    "two": '[exit_code="2"]',
+    "run": "kubectl get nodes",
+    "example": "A-020",
+}
 
 
 def library(*changes: dict[str, str]) -> Library:
-    return Library.of(parse_tree(TREE.format(**DEFAULTS | change), f"{change.get('name', 'small')}.yaml") for change in changes)
+    return Library.of(
+        parse_tree(TREE.format(**DEFAULTS | change), f"{change.get('name', 'small')}.yaml") for change in changes
+    )
 
 
 def said(*changes: dict[str, str]) -> list[str]:

@@ -15,7 +15,27 @@ from relay.tools.trees import changes
 LIBRARY = load_trees()
 GIVEN = [dict(example.given) for tree in LIBRARY.trees for example in tree.examples]
 PIECES = tuple(text for given in GIVEN for name, text in given.items() if name == "message")
-NASTY = ("$(reboot)", "`id`", "a;b", "a b", "-rf", "--all", "'", '"', "a\nb", "<pod>", "{pod}", "%s", "@everyone", "ø", "x" * 300, "", "../..", "|", "&")
+NASTY = (
+    "$(reboot)",
+    "`id`",
+    "a;b",
+    "a b",
+    "-rf",
+    "--all",
+    "'",
+    '"',
+    "a\nb",
+    "<pod>",
+    "{pod}",
+    "%s",
+    "@everyone",
+    "ø",
+    "x" * 300,
+    "",
+    "../..",
+    "|",
+    "&",
+)
 
 
 def signal(labels: dict[str, str], message: str) -> Signal:
@@ -29,9 +49,18 @@ values = st.sampled_from(NASTY) | st.text(max_size=30) | st.from_regex(r"[a-z0-9
 labels = st.builds(
     lambda base, extra: base | extra,
     st.sampled_from([{name: text for name, text in given.items() if name != "message"} for given in GIVEN]),
-    st.dictionaries(st.sampled_from([fact.name for fact in FACTS if fact.name not in {"alertname", "reason", "kind"}]), values, max_size=6),
+    st.dictionaries(
+        st.sampled_from([fact.name for fact in FACTS if fact.name not in {"alertname", "reason", "kind"}]),
+        values,
+        max_size=6,
+    ),
 )
-messages = st.builds(lambda piece, old, new: piece.replace(old, new), st.sampled_from(PIECES), st.sampled_from(["web", "media", "sonarr", "apps"]), values)
+messages = st.builds(
+    lambda piece, old, new: piece.replace(old, new),
+    st.sampled_from(PIECES),
+    st.sampled_from(["web", "media", "sonarr", "apps"]),
+    values,
+)
 
 
 def hint_of(alert: dict[str, str], message: str) -> Hint:
@@ -76,7 +105,9 @@ def test_no_outside_text_reaches_a_hint_but_as_a_short_name(alert: dict[str, str
         assert len(text) <= 500
 
 
-@pytest.mark.parametrize("value", ["", "-n", "--all", "a b", "a;b", "$(x)", "'", '"', "a\nb", "ø", "x" * 254, "a|b", "a>b", "`x`", "\\"])
+@pytest.mark.parametrize(
+    "value", ["", "-n", "--all", "a b", "a;b", "$(x)", "'", '"', "a\nb", "ø", "x" * 254, "a|b", "a>b", "`x`", "\\"]
+)
 def test_what_is_no_name_fills_no_blank(value: str) -> None:
     assert not usable(value)
     assert fill(command("kubectl get pod <pod>"), {"pod": value}) is None
@@ -102,7 +133,10 @@ def test_an_optional_part_stands_only_with_its_value(known: dict[str, str], line
 
 
 def test_an_optional_part_at_the_end_leaves_no_space() -> None:
-    assert fill(command("flux events --for HelmRelease/<name> [-n <namespace>]"), {"name": "a"}) == "flux events --for HelmRelease/a"
+    assert (
+        fill(command("flux events --for HelmRelease/<name> [-n <namespace>]"), {"name": "a"})
+        == "flux events --for HelmRelease/a"
+    )
 
 
 def test_brackets_within_quotes_belong_to_the_command() -> None:
@@ -110,7 +144,9 @@ def test_brackets_within_quotes_belong_to_the_command() -> None:
     assert written(command(text)) == text
 
 
-@pytest.mark.parametrize("text", ["a ; b", "a && b", "a > b", "a $(b)", "a `b`", "a 'b", "a <b", "a ] b", "a [b] c", "a\nb", "a '<pod>'"])
+@pytest.mark.parametrize(
+    "text", ["a ; b", "a && b", "a > b", "a $(b)", "a `b`", "a 'b", "a <b", "a ] b", "a [b] c", "a\nb", "a '<pod>'"]
+)
 def test_a_command_that_does_more_than_look_through_pipes_is_refused(text: str) -> None:
     with pytest.raises(PhraseError):
         command(text)
@@ -130,7 +166,8 @@ def test_a_missing_name_is_found_first_and_the_step_keeps_its_words() -> None:
     assert advise(steps[:1], {})[0].run == "kubectl get namespaces"
 
 
-def test_a_sentence_has_an_ellipsis_where_a_name_is_missing_or_odd() -> None:
+def test_a_sentence_calls_a_missing_or_odd_name_by_what_it_is() -> None:
+    assert tell(phrase("<object> is refused"), {"object": "@everyone **x**"}) == "The object is refused"
     assert tell(phrase("The <what> is gone"), {"what": "moon"}) == "The moon is gone"
     assert tell(phrase("The <what> is gone"), {"what": "**moon** @everyone"}) == "The … is gone"
 

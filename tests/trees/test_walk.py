@@ -27,7 +27,9 @@ TWO = """
 def test_a_fact_decides_a_branch() -> None:
     hint = walk(tree(TWO), {"exit_code": "1"})
     assert (hint.leaf, hint.cause, hint.certainty, hint.heals) == ("A-010", "It is one", Certainty.LIKELY, Heals.COMMIT)
-    assert [(step.question, step.answer, step.because) for step in hint.path] == [("Which?", "one", "exit_code='1' saw '1'")]
+    assert [(step.question, step.answer, step.because) for step in hint.path] == [
+        ("Which?", "one", "exit_code='1' saw '1'")
+    ]
 
 
 def test_an_absent_fact_leaves_the_question_open_with_its_branches_as_the_checklist() -> None:
@@ -65,7 +67,12 @@ def test_a_question_without_an_otherwise_falls_to_the_nearest_ancestors() -> Non
 
 
 def test_otherwise_open_says_that_silence_is_no_answer() -> None:
-    silent = tree(NESTED.replace("        branches:\n          - {is: deep", "        otherwise: open\n        branches:\n          - {is: deep"))
+    silent = tree(
+        NESTED.replace(
+            "        branches:\n          - {is: deep",
+            "        otherwise: open\n        branches:\n          - {is: deep",
+        )
+    )
     hint = walk(silent, {"reason": "In", "message": "shallow", "severity": "error"})
     assert (hint.question, hint.open) == ("Inner?", ("deep",))
 
@@ -151,7 +158,12 @@ def test_every_fact_is_documented_once_and_its_finders_need_no_luck() -> None:
 
 
 def test_derived_facts_never_change_what_was_said() -> None:
-    said = {"alertname": "KubePodCrashLooping", "status": "Sleeping", "exit_code": "5", "message": "OOMKilled, exit code 137"}
+    said = {
+        "alertname": "KubePodCrashLooping",
+        "status": "Sleeping",
+        "exit_code": "5",
+        "message": "OOMKilled, exit code 137",
+    }
     assert derive(said)["status"] == "Sleeping"
     assert derive(said)["exit_code"] == "5"
     assert derive(said)["terminated"] == "OOMKilled"
