@@ -36,6 +36,8 @@ MARKS: Final = {
 }
 
 
+TWO_LINES: Final = 90
+"""Code points that a phone shows in about two lines of an embed."""
 NOTHING: Final = "…"
 """In the place of a body that had no room: an embed without text is no embed."""
 
@@ -111,10 +113,10 @@ def _facts(card: Card, *, companions: bool = True, notes: bool = True) -> str:
     if card.rows:
         together = escape(shortened(card.companions, 90))
     return _parts(
-        escape(shortened(card.place, 80)),
+        escape(shortened(card.place, 120)),
         _when(card),
         together if companions else "",
-        *(escape(shortened(note, 40)) for note in card.notes[:4] if notes),
+        *(escape(shortened(note, 60)) for note in card.notes[:4] if notes),
     )
 
 
@@ -173,15 +175,16 @@ def _look(card: Card, most: int, *, words: bool) -> str:
     said = _parts(*(prose(shortened(text, 80)) for text in card.look_at[:3])) if words or not runs else ""
     if not runs and not said:
         return ""
-    head = f"**Look:** {said}" if said else "**Look**"
+    label = f"Look at {escape(shortened(card.look_of, 48))}" if card.look_of else "Look"
+    head = f"**{label}:** {said}" if said else f"**{label}**"
     return f"{head}\n{fence(chr(10).join(runs))}" if runs else head
 
 
 def _checklist(card: Card) -> str:
-    """`exit 1 → its log · 137 → memory or a probe`"""
-    return _parts(
-        *(f"{prose(shortened(seen, 40))} → {prose(shortened(means, 60))}" for seen, means in card.checklist[:5])
-    )
+    """`exit 1 → its log · 137 → memory or a probe` where a phone shows it in two lines, else one line for each."""
+    pairs = [f"{prose(shortened(seen, 40))} → {prose(shortened(means, 60))}" for seen, means in card.checklist[:5]]
+    one_line = _parts(*pairs)
+    return one_line if len(one_line) <= TWO_LINES else "\n".join(f"- {pair}" for pair in pairs)
 
 
 def _fix(card: Card) -> str:
@@ -189,7 +192,7 @@ def _fix(card: Card) -> str:
         return ""
     run = code(card.fix_run) if len(card.fix_run) <= 160 else ""
     label = "Fix in Git" if card.fix_in_git else "Fix, changes the cluster" if card.fix_run else "Fix"
-    words = prose(shortened(card.fix, 140))
+    words = prose(shortened(card.fix, 200))
     return f"**{label}:** {f'{words}: {run}' if words and run else words or run}" if words or run else ""
 
 
@@ -202,7 +205,7 @@ def _ended(card: Card, *, links: bool) -> str:
 
 
 def _timeline(card: Card, most: int) -> str:
-    if len(card.timeline) < 3:
+    if len(card.timeline) < 2:
         return ""
     shown = card.timeline[-most:]
     return "\n".join(f"{moment(step.at, 't')} {escape(shortened(step.text, 70))}" for step in shown)
@@ -259,7 +262,7 @@ def _body(lines: Callable[[int], Iterable[str]], room: Room) -> str:
 
 def full(card: Card, room: Room, *, links: bool) -> Embed:
     """The whole card."""
-    title = fitted(card.why.replace("`", ""), room.part(3, 256))
+    title = fitted(card.why, room.part(3, 256), plain)
     foot = footer(card, room.part(6, 160))
     body = _body(lambda sparing: blocks(card, sparing, links=links), room.less(title, foot))
     return Embed(body or NOTHING, colour_of(card), title, foot)
@@ -269,7 +272,7 @@ def compact(card: Card, room: Room, *, links: bool) -> Embed:
     """Headline, why, since and fix: one of several in a Message."""
     # Where the body says why, the headline need not.
     headline = replace(card.headline, cause="") if card.why and card.headline.state else card.headline
-    title = fitted(headline.spoken(100), room.part(3, 256))
+    title = fitted(headline.spoken(100), room.part(3, 256), plain)
     foot = footer(card, room.part(6, 160))
 
     def lines(sparing: int) -> list[str]:
@@ -301,10 +304,10 @@ def line(card: Card, form: Form, jump: str) -> str:
     said = card.headline
     if form is Form.POINTER:
         where = link("moved below", jump) if jump else "moved below"
-        return f"{Sign.POINTER} {escape(shortened(said.object, 48))}: {where}"
+        return f"{Sign.POINTER} {plain(shortened(said.object, 48))}: {where}"
     if card.until is None:
-        return f"{escape(said.spoken(LINE - 17))} · {moment(card.since, 'R')}"
+        return f"{plain(said.spoken(LINE - 17))} · {moment(card.since, 'R')}"
     if form is Form.END or not card.state or said.sign is not Sign.RECOVERED:
-        return f"{escape(said.spoken(LINE))}"
+        return plain(said.spoken(LINE))
     ends = f"{moment(card.since, 't')}–{moment(card.until, 't')} ({duration(card.lasted)})"
-    return f"{said.sign} {escape(shortened(f'{said.object} {past(card.state)}', LINE - 28))} · {ends}"
+    return f"{said.sign} {plain(shortened(f'{said.object} {past(card.state)}', LINE - 28))} · {ends}"

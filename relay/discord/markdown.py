@@ -28,7 +28,12 @@ _ANGLE = re.compile(r"<(?=[@#:/!?&A-Za-z])")
 _SCHEME = re.compile(r"(?<=[A-Za-z0-9]):(?=//)|(?<=mailto):|(?<=tel):", re.IGNORECASE)
 _INVITE = re.compile(r"(?<=discord\.gg)/|(?<=discord\.com)/|(?<=discordapp\.com)/|(?<=dis\.gd)/", re.IGNORECASE)
 _FORMATS = re.compile(r"[\\*~|`\[\]]|_(?![A-Za-z0-9])|(?<![A-Za-z0-9])_")
-_LINE_START = re.compile(r"^(\s*)(>+|#{1,3}|-#?|\+|\d+(?=[.)]))(?=[\s.)]|>|$)", re.MULTILINE)
+_LINE_START = re.compile(r"^(\s*)(>+|#{1,3}|-#?|\+|\d+(?=[.)](?:\s|$)))(?=[\s.)]|>|$)", re.MULTILINE)
+_EDGE = re.compile(r"(?<![A-Za-z0-9])_+|_+(?![A-Za-z0-9])")
+_DROPPED = str.maketrans({"\\": "", "`": "", "|": "¦", "*": "∗", "~": "∼"})
+"""What may format, for a place where a backslash would be seen: gone, or a character that looks like it."""
+_SEVERAL = re.compile("_{2,}")
+_TWICE = re.compile(r"\*{2,}|~{2,}|\|{2,}")
 _RUN_OF_TWO = re.compile("`{2,}")
 _RUN_OF_THREE = re.compile("`{3,}")
 _MENTION = re.compile(r"<@(&?)(\d{1,20})>")
@@ -68,8 +73,13 @@ def escape(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text for a place without markup, such as a footer: disarmed all the same, and without a backslash that would be seen."""
-    return _disarmed(line(text)).replace("`", "'").replace("](", f"]{BREAK}(")
+    """Text for a lock screen, a title or a footer, where some clients show a backslash and others format: it needs neither.
+
+    Marks that come in twos are left out, single ones are replaced by what looks like them; names in snake_case stay.
+    """
+    bare = _EDGE.sub("", _SEVERAL.sub("_", _TWICE.sub("", line(text)).translate(_DROPPED)))
+    whole = _disarmed(line(bare)).replace("](", "] (")
+    return BREAK + whole if _LINE_START.search(whole) else whole
 
 
 def _unmarked(found: re.Match[str]) -> str:

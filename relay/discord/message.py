@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
 
-from discord_webhook import DiscordEmbed, DiscordWebhook  # type: ignore[import-untyped]  # it ships no types
-
 from relay.core.attention import Loudness
 from relay.core.card import Card, Form, Headline, Sign
 from relay.core.event import Severity
 from relay.core.posting import Degraded
 from relay.discord.embeds import COLOURS, MARKS, STATES, Embed, Room, blocks, compact, end, fitted, full, line
-from relay.discord.markdown import MAX_BUTTON_URL, escape, mentions, openable, shortened
+from relay.discord.markdown import MAX_BUTTON_URL, mentions, openable, plain, shortened
 
 MAX_EMBEDS: Final = 10
 MAX_DESCRIPTION: Final = 4096
@@ -68,7 +66,8 @@ def render(
 ) -> Payload:
     """One Message of `parts`, in their order; at least one.
 
-    `mentions` are `<@&role>` or `<@user>`, and are shown only for `Loudness.PAGE`. `jump` is the address of the Message that took its
+    `mentions` are `<@&role>` or `<@user>`; of a new Message they stand only in a page, and an edit, which rings nobody, keeps those it
+    is given. `jump` is the address of the Message that took its
     place (`pointer`) or that shows the card (`end`). A new Message is silent unless it notifies or pages.
     """
     links = degraded is Degraded.NO
@@ -85,7 +84,7 @@ def _draft(parts: Sequence[tuple[Card, Form]], jump: str, *, links: bool) -> _Dr
         case [(card, Form.FULL | Form.COMPACT as form)]:
             return _alone(card, form, links=links)
         case [(card, Form.END)]:
-            return _Draft(escape(card.headline.spoken()), (end(card, jump),))
+            return _Draft(plain(card.headline.spoken()), (end(card, jump),))
         case [(card, form)]:
             return _Draft(line(card, form, jump))
         case _:
@@ -93,7 +92,7 @@ def _draft(parts: Sequence[tuple[Card, Form]], jump: str, *, links: bool) -> _Dr
 
 
 def _alone(card: Card, form: Form, *, links: bool) -> _Draft:
-    content = escape(card.headline.spoken())
+    content = plain(card.headline.spoken())
     most = CARD if form is Form.FULL else COMPACT
     embed = full(card, Room(most, min(most * 4, MAX_BYTES - len(content.encode()) - 400)), links=links)
     return _Draft(content, (embed,), _buttons([card]) if links and form is Form.FULL else ())
@@ -161,7 +160,7 @@ def _summary(cards: Sequence[Card]) -> str:
     noun = f"{len(going)} problem{'s' if len(going) > 1 else ''}" if going else f"{over} came and went"
     names = list(dict.fromkeys(shortened(card.headline.object, 28) for card in named))
     listed = ", ".join(names[:3]) + (f" +{len(names) - 3}" if len(names) > 3 else "")
-    return escape(Headline(sign, noun, "", cause=listed, after=f"{over} over" if going and over else "").spoken())
+    return plain(Headline(sign, noun, "", cause=listed, after=f"{over} over" if going and over else "").spoken())
 
 
 def _plain(parts: Sequence[tuple[Card, Form]]) -> _Draft:
@@ -178,7 +177,7 @@ def _plain(parts: Sequence[tuple[Card, Form]]) -> _Draft:
     card, form = parts[0]
     if form is not Form.FULL:
         return _Draft(line(card, form, ""))
-    head = escape(card.headline.spoken())
+    head = plain(card.headline.spoken())
     why = fitted(card.why, Room(300, 900))
     room = Room(1800, 6000).less(head, why, "****\n\n")
     for sparing in range(10):
@@ -200,7 +199,9 @@ def _built(
     username: str | None,
     avatar: str | None,
 ) -> Payload:
-    ping, users, roles = mentions(given) if loudness is Loudness.PAGE else ("", [], [])
+    from discord_webhook import DiscordWebhook  # type: ignore[import-untyped]  # It ships no types, and brings an HTTP client.
+
+    ping, users, roles = mentions(given) if editing or loudness is Loudness.PAGE else ("", [], [])
     content = f"{draft.content} {ping}".strip()
     hook = DiscordWebhook(
         url="",
@@ -223,6 +224,8 @@ def _built(
 
 def _embed(embed: Embed) -> dict[str, Any]:
     """An embed as the package builds it, without what it leaves unset, which it would send as null."""
+    from discord_webhook import DiscordEmbed
+
     built = DiscordEmbed(title=embed.title or None, description=embed.description, color=embed.colour)
     if embed.footer:
         built.set_footer(embed.footer)
