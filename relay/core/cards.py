@@ -214,9 +214,9 @@ def _rows(given: _Given) -> tuple[Row, ...]:
 # --- what is wrong ------------------------------------------------------------------------------------------------------
 
 _CHART = re2.compile(r" with chart [^@\s]+@v?([0-9A-Za-z.-]{1,24})")
-_UNDONE_BY_HELM: Final[Mapping[str, str]] = {
-    "RollbackSucceeded": "the old version runs; Flux does not try again",
-    "UninstallSucceeded": "nothing of it runs; Flux does not try again",
+_LEFT_BY_HELM: Final[Mapping[str, str]] = {
+    "RollbackSucceeded": "the old version runs",
+    "UninstallSucceeded": "nothing of it runs",
 }
 
 
@@ -270,7 +270,8 @@ def _told(given: _Given, state: str) -> str:
 def _why(given: _Given) -> str:
     hint, lead = given.hint, given.lead
     if hint.cause:
-        return f"Likely: {lowered(hint.cause)}" if hint.certainty is Certainty.LIKELY else hint.cause
+        likely = hint.certainty is Certainty.LIKELY and given.incident.source is not Source.RELAY
+        return f"Likely: {lowered(hint.cause)}" if likely else hint.cause
     if hint.question:
         who = {Source.FLUX: "Flux does", Source.ALERTMANAGER: "The alert does"}.get(
             given.incident.source, "Nobody does"
@@ -344,7 +345,8 @@ def _after(given: _Given) -> str:
 def _headline(given: _Given, state: str) -> Headline:
     hint, incident = given.hint, given.incident
     cause = lowered(hint.cause).replace("`", "")
-    if not hint.cause and not hint.question and not (given.is_group and state):
+    knows = hint.cause or hint.question
+    if incident.source is Source.RELAY or (not knows and not (given.is_group and state)):
         cause = _told(given, state)
     said = of_many(state) if given.is_group else state
     if incident.reason is Reason.NO_NEWS:
@@ -386,8 +388,8 @@ def _look_of(given: _Given, look: Sequence[str]) -> str:
 
 
 def _impact(given: _Given) -> str:
-    """Of several it is said in the plural; the words are the tree's, of one object."""
-    impact = given.hint.impact
+    """The tree's words, of one object; of several they are said in the plural. Without a tree what Helm left running."""
+    impact = given.hint.impact or (_LEFT_BY_HELM.get(given.lead.remediated, "") if given.lead is not None else "")
     return f"they {of_many(impact[3:])}" if given.is_group and impact.startswith("it ") else impact
 
 
@@ -475,8 +477,8 @@ def _with_url(change: Change | None, repositories: Mapping[str, str]) -> Change 
 def _notes(given: _Given) -> tuple[str, ...]:
     incident, handles = given.incident, given.context.handles
     notes = []
-    if given.lead is not None and incident.is_open and (runs := _UNDONE_BY_HELM.get(given.lead.remediated)):
-        notes.append(runs)
+    if given.lead is not None and given.lead.remediated and incident.is_open:
+        notes.append("Flux does not try again")
     if recovered := _recovered(given):
         notes.append(recovered)
     if incident.reopenings:

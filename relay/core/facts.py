@@ -131,7 +131,7 @@ _TAKEN: Final = tuple(
 )
 _HISTORY: Final = tuple(fact.name for fact in FACTS if fact.origin is Origin.HISTORY)
 # kube-state-metrics keeps its own namespace and pod under the plain names unless told to honour labels.
-_RENAMED: Final = MappingProxyType({
+RENAMED: Final = MappingProxyType({
     "exported_namespace": "namespace", "exported_pod": "pod", "exported_container": "container", "customresource_kind": "kind",
     "exitcode": "exit_code", "exit_code": "exit_code", "image": "image",
 })  # fmt: skip
@@ -195,7 +195,7 @@ def facts(signal: Signal, history: Mapping[str, str] = EMPTY) -> Facts:
     """What is known of `signal`: its labels by the registry's names, what its text says, and of `history` the registered names."""
     labels = signal.labels
     base = {name: labels[name] for name in _TAKEN if labels.get(name)}
-    base |= {name: labels[label] for label, name in _RENAMED.items() if labels.get(label)}
+    base |= {name: labels[label] for label, name in RENAMED.items() if labels.get(label)}
     base |= {name: history[name] for name in _HISTORY if history.get(name)}
     base |= {"source": signal.source.value, "severity": signal.severity.word, "message": signal.message}
     base["reason"] = signal.reason or base.get("reason", "")

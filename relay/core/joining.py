@@ -27,6 +27,10 @@ _PUSH_EXPIRY: Final = 3600.0
 """Seconds by which an expiry must have moved before it is written again: a repeat alone should cost one row."""
 
 
+_SEEN_ANEW: Final = 3600.0
+"""Seconds after which an object's `seen_at` alone is written again: it only keeps history, and history is long."""
+
+
 def take(known: Known, event: Event, policy: Policy) -> Reason:
     """Apply one Event to what is known: Signal, Incident and Postings. Returns what it was, for the log and the metric."""
     copied = bool(event.digest) and event.received_at - known.recent.get(event.digest, -RECENT) < RECENT
@@ -44,7 +48,7 @@ def take(known: Known, event: Event, policy: Policy) -> Reason:
         return applied.reason
     if _needs_incident(known, before, applied):
         return _join(known, applied.signal, event, policy)
-    return _moved(known, before, applied.signal, applied.reason, event, policy)
+    return _moved(known, before, applied, event, policy)
 
 
 def _needs_incident(known: Known, before: Signal | None, applied: Applied) -> bool:
@@ -62,7 +66,7 @@ def _needs_incident(known: Known, before: Signal | None, applied: Applied) -> bo
 
 def _seen_only(known: Known, before: Signal | None, event: Event) -> Reason:
     if before is not None and before.seen_at < event.received_at:
-        known.put_signal(replace(before, seen_at=event.received_at))
+        known.touch_signal(replace(before, seen_at=event.received_at))
     return Reason.DUPLICATE
 
 
@@ -88,6 +92,8 @@ def _see_object(known: Known, event: Event) -> None:
         after = replace(
             after, beats=thing.beats + 1, beat_at=event.received_at, longest_gap=max(thing.longest_gap, gap)
         )
+    if after.seen_at - thing.seen_at < _SEEN_ANEW and replace(after, seen_at=thing.seen_at) == thing:
+        return
     known.put_object(after)
 
 
@@ -210,9 +216,14 @@ def _enter(known: Known, signal: Signal, incident: Incident, event: Event, polic
 # --- a Signal that moves ------------------------------------------------------------------------------------------------
 
 
-def _moved(known: Known, before: Signal | None, signal: Signal, reason: Reason, event: Event, policy: Policy) -> Reason:
+def _moved(known: Known, before: Signal | None, applied: Applied, event: Event, policy: Policy) -> Reason:
     """A Signal of a known Incident changed, repeated or ended; or is held, and has none yet."""
-    known.put_signal(signal)
+    signal, reason = applied.signal, applied.reason
+    assert signal is not None
+    if applied.touched:
+        known.touch_signal(signal)
+    else:
+        known.put_signal(signal)
     incident = known.incidents.get(signal.incident) if signal.incident else None
     if incident is None or not incident.is_open or reason in _SILENT:
         return reason

@@ -94,6 +94,8 @@ class Known:
     """Digest → when it was last received."""
 
     changed_signals: set[str] = field(default_factory=set)
+    touched_signals: set[str] = field(default_factory=set)
+    """Those of which only times and count moved: a repeat should cost as little as it means."""
     changed_incidents: set[str] = field(default_factory=set)
     changed_postings: set[tuple[str, str]] = field(default_factory=set)
     changed_objects: set[str] = field(default_factory=set)
@@ -110,6 +112,11 @@ class Known:
         self.changed_signals.add(signal.key)
         if signal.semantic_key:
             self.siblings.setdefault(signal.semantic_key, set()).add(signal.key)
+
+    def touch_signal(self, signal: Signal) -> None:
+        """`signal` differs from what was known in `seen_at`, `sent_at` and `count` alone."""
+        self.signals[signal.key] = signal
+        self.touched_signals.add(signal.key)
 
     def put_incident(self, incident: Incident) -> None:
         self.incidents[incident.id] = incident

@@ -80,6 +80,8 @@ class Applied:
     """It keeps its Incident open now and did not before."""
     closed: bool = False
     """It does not any more."""
+    touched: bool = False
+    """Only when it was said, and how often, has changed."""
 
 
 def apply(signal: Signal | None, event: Event, policy: IncidentPolicy) -> Applied:
@@ -191,6 +193,11 @@ def _worded(signal: Signal, event: Event, **more: Any) -> Signal:  # noqa: ANN40
 
 def _repeated(signal: Signal, event: Event) -> Applied:
     """The same condition said again: a count, unless its severity or cause changed."""
+    if _is_only_again(signal, event):
+        again = replace(
+            signal, seen_at=event.received_at, sent_at=max(signal.sent_at, event.at), count=signal.count + 1
+        )
+        return Applied(again, Reason.REPEATED, touched=True)
     after = _worded(
         signal,
         event,
@@ -208,6 +215,19 @@ def _repeated(signal: Signal, event: Event) -> Applied:
     else:
         reason = Reason.REPEATED
     return Applied(after, reason, opened=signal.superseded)
+
+
+def _is_only_again(signal: Signal, event: Event) -> bool:
+    """Flux's message differs per attempt in noise alone: the words that stand are as good. An alert's numbers are newer."""
+    return (
+        event.source is Source.FLUX
+        and not signal.superseded
+        and not signal.remediated
+        and event.severity is signal.severity
+        and event.reason == signal.reason
+        and event.attributes == signal.attributes
+        and cause_of(event) == signal.cause
+    )
 
 
 def _ends(signal: Signal | None, event: Event) -> Applied:

@@ -179,14 +179,21 @@ def of_many(phrase: str) -> str:
     return _turned(phrase, _PLURAL)
 
 
+_NAMES: Final = frozenset(
+    """
+    Alertmanager Ceph Cilium Discord Docker Flannel Flux Git Gitea Github Grafana Harbor Helm Istio Kubernetes Kustomize Kyverno
+    Linux Loki Longhorn Nginx Prometheus Promtail Redis Renovate Restic Rook Slack Talos Thanos Traefik Vault Velero
+    """.split()  # noqa: SIM905  # names read better than thirty quoted strings
+)
+"""What keeps its capital within a sentence and looks like any other word."""
+
+
 def lowered(sentence: str) -> str:
-    """Ready to follow a colon: `The image is gone` → `the image is gone`; names (`Pod Security`) and acronyms stay."""
+    """Ready to follow a colon: `The image is gone` → `the image is gone`; names (`Pod Security`, `Helm`) and acronyms stay."""
     first, _, rest = sentence.partition(" ")
-    return (
-        sentence[:1].lower() + sentence[1:]
-        if (first[1:].islower() or len(first) == 1) and not rest[:1].isupper()
-        else sentence
-    )
+    word = (first[1:].islower() or len(first) == 1) and first.rstrip(",;:").removesuffix("'s") not in _NAMES
+    follows = rest.partition(" ")[0].rstrip(",;:").removesuffix("'s")
+    return sentence[:1].lower() + sentence[1:] if word and (not rest[:1].isupper() or follows in _NAMES) else sentence
 
 
 def raised_first(sentence: str) -> str:

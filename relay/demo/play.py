@@ -129,7 +129,7 @@ async def staged(story: list[Scene], *, port: int = 0) -> AsyncIterator[Stage]:
     standin.add_role(ROLE, "oncall")
     async with AsyncExitStack() as parts:
         folder = Path(parts.enter_context(TemporaryDirectory(prefix="relay-demo-")))
-        api = await parts.enter_async_context(_at_free_port(standin, port))
+        api = await _at_free_port(parts, standin, port)
         (folder / "flux-hmac").write_text(keys.flux_hmac)
         (folder / "alertmanager-token").write_text(keys.alertmanager_token)
         (folder / "discord-ops").write_text(f"{api}/webhooks/{_WEBHOOK}/{webhook_token}")
@@ -144,18 +144,15 @@ async def staged(story: list[Scene], *, port: int = 0) -> AsyncIterator[Stage]:
         yield Stage(clock, standin, relay, senders, keys, api.removesuffix("api/v10"))
 
 
-@asynccontextmanager
-async def _at_free_port(standin: StandIn, port: int) -> AsyncIterator[str]:
-    """The stand-in at `port`, at one of the next ones where that is taken, or at any. Yields its API's address."""
-    for candidate in (*range(port, min(port + _PORTS, 65536)), 0) if port else (0,):
+async def _at_free_port(parts: AsyncExitStack, standin: StandIn, port: int) -> str:
+    """Serve the stand-in at `port`, at one of the next ones where that is taken, or at any. Returns its API's address."""
+    for candidate in range(port, min(port + _PORTS, 65536)) if port else ():
         try:
-            async with standin.running(candidate) as api:
-                yield api
+            return await parts.enter_async_context(standin.running(candidate))
         except OSError as error:
-            if error.errno not in (errno.EADDRINUSE, errno.EACCES) or not candidate:
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
                 raise
-        else:
-            return
+    return await parts.enter_async_context(standin.running())
 
 
 async def tell(stage: Stage, story: list[Scene], say: Say, *, pace: float = 0.0) -> None:

@@ -20,7 +20,7 @@ _CODE = re.compile(r"```.*?```|(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Deliveries and the senders' events that came in; messages and edits that went out; how often a phone rang, and of that with a mention."""
+    """Deliveries and events of the senders; messages and edits to Discord; how often a phone rang, and of that with a mention."""
 
     deliveries: int
     accepted: int

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from time import monotonic
 from typing import Final, TypeVar
 
 import structlog
@@ -32,6 +33,8 @@ from relay.storage.promise import NotWritten, Promises, StorageAway
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
+BREATH: Final = 0.02
+"""Seconds between two looks that found nothing to send, at least."""
 LOOK_EVERY: Final = 15.0
 """Seconds between two looks at the database when no wake-up came: a lost one costs at most this."""
 AWAY: Final = 2.0
@@ -136,7 +139,10 @@ class Reconciler:
                 log.warning("database away", channel=line.name, why=type(error).__name__)
                 pause = AWAY
             if pause > 0:
+                looked = monotonic()
                 await _sleep_or(line.wake, pause)
+                # A storm wakes with every commit, and each look costs a read: what may go, goes in the next breath.
+                await asyncio.sleep(looked + BREATH - monotonic())
 
     async def _once(self, line: Line) -> float:
         """The next due thing of this Channel that may go now. Returns the seconds until there may be more to do."""

@@ -525,3 +525,37 @@ class Rows:
             return insert
         news = ", ".join(f"{quote(c.name)} = excluded.{quote(c.name)}" for c in columns if not c.primary_key)
         return f"{insert} ON CONFLICT ({', '.join(keys)}) DO {f'UPDATE SET {news}' if self._replace and news else 'NOTHING'}"
+
+
+class Touches:
+    """Writes some columns of any number of rows by one statement; rows of (key, *columns). What is not there is left alone."""
+
+    def __init__(self, key: Column[str], *columns: Column[Any]) -> None:
+        self._key = key
+        self._columns = columns
+        self._statements: dict[str, str] = {}
+
+    def write(self, connection: Connection, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
+        dialect = connection.dialect
+        statement = self._statements.get(dialect.name)
+        if statement is None:
+            statement = self._statements[dialect.name] = self._statement(dialect)
+        if dialect.name == "postgresql":
+            connection.exec_driver_sql(statement, (json.dumps(rows),))
+        else:
+            _executed(connection, statement, rows)
+
+    def _statement(self, dialect: Dialect) -> str:
+        quote = dialect.identifier_preparer.quote
+        table, key = quote(self._key.table.name), quote(self._key.name)
+        if dialect.name == "postgresql":
+            news = ", ".join(
+                f"{quote(column.name)} = (r->>{i})::{column.type.compile(dialect)}"
+                for i, column in enumerate(self._columns, 1)
+            )
+            return f"UPDATE {table} SET {news} FROM jsonb_array_elements(%s::jsonb) AS r WHERE {table}.{key} = r->>0"
+        # SQLite numbers its parameters, so that the key may come first.
+        news = ", ".join(f"{quote(column.name)} = ?{i}" for i, column in enumerate(self._columns, 2))
+        return f"UPDATE {table} SET {news} WHERE {key} = ?1"

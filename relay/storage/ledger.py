@@ -14,7 +14,7 @@ from relay.core.event import Instant
 from relay.core.incident import Incident
 from relay.core.known import Known, Wanted
 from relay.core.signal import Signal
-from relay.storage.engine import Lookup, Rows, in_list
+from relay.storage.engine import Lookup, Rows, Touches, in_list
 from relay.storage.rows import (
     from_entry,
     from_incident,
@@ -38,6 +38,7 @@ _POSTINGS: Final = Lookup(postings.c.incident)
 _RELEASE: Final = delete(incident_keys).where(in_list(incident_keys.c.incident, "keys"))
 
 _signal_rows: Final = Rows(signals)
+_signal_touches: Final = Touches(signals.c.key, signals.c.seen_at, signals.c.sent_at, signals.c.count)
 _incident_rows: Final = Rows(incidents)
 _key_rows: Final = Rows(incident_keys, replace=False)
 _posting_rows: Final = Rows(postings)
@@ -69,6 +70,14 @@ def save(connection: Connection, known: Known) -> None:
     if known.released:
         connection.execute(_RELEASE, {"keys": list(known.released)})
     _signal_rows.write(connection, [from_signal(known.signals[key]) for key in known.changed_signals])
+    _signal_touches.write(
+        connection,
+        [
+            (key, signal.seen_at, signal.sent_at, signal.count)
+            for key in known.touched_signals - known.changed_signals
+            for signal in (known.signals[key],)
+        ],
+    )
     _incident_rows.write(connection, [from_incident(known.incidents[key]) for key in known.changed_incidents])
     _key_rows.write(connection, list(known.new_keys.items()))
     _posting_rows.write(connection, [from_posting(known.postings[key]) for key in known.changed_postings])

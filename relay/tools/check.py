@@ -15,7 +15,7 @@ from relay.core.attention import ChannelPolicy
 from relay.core.event import Severity
 from relay.core.tree import Library, nodes
 from relay.core.wording import plural
-from relay.tools import trees
+from relay.tools import handbook, trees
 from relay.tools.terminal import Ink, Line, RefusedError, field
 
 
@@ -206,13 +206,11 @@ def about_trees(
         case "listing":
             return trees.listing(library), True
         case "show":
-            try:
-                return trees.show(library, name), True
-            except KeyError:
+            tree = next((tree for tree in library.trees if tree.name == name), None)
+            if tree is None:
                 names = [tree.name for tree in library.trees]
-                raise RefusedError(
-                    f"there is no tree {name!r}{suggestion(name, names) or ': relay trees list'}"
-                ) from None
+                raise RefusedError(f"there is no tree {name!r}{suggestion(name, names) or ': relay trees list'}")
+            return handbook.page(tree), True
         case "test":
             results = trees.test(library)
             return trees.test_report(results), not any(one.problem for one in results)

@@ -20,7 +20,6 @@ from relay.core.tree import (
     Hint,
     Library,
     Node,
-    Phrase,
     Step,
     nodes,
     walk,
@@ -301,39 +300,3 @@ def _changes(words: list[str]) -> str:
     if spoken[:1] and (spoken[0] in known or " ".join(spoken[:2]) in known):
         return ""
     return " ".join([program, *spoken[:1]])
-
-
-# --- relay trees show NAME ----------------------------------------------------------------------------------------------
-
-
-def show(library: Library, name: str) -> str:
-    """A tree as an outline: questions, answers, leaves and steps. Raises KeyError for a name that no tree has."""
-    tree = next((tree for tree in library.trees if tree.name == name), None)
-    if tree is None:
-        raise KeyError(name)
-    head = [f"{tree.title}  ({tree.name}, {tree.file})", *(f"starts on {start}" for start in tree.starts)]
-    return "\n".join([*head, *_outline(tree.root, 0)])
-
-
-def _outline(node: Node, depth: int) -> Iterator[str]:
-    space = "  " * depth
-    end = " · ".join(
-        text for text in (node.leaf, written(node.cause), node.says, node.heals and f"heals: {node.heals}") if text
-    )
-    if end:
-        yield f"{space}{end}"
-    yield from (f"{space}{step.act}: {_step(step.text, step.run)}" for step in node.steps)
-    if node.asks:
-        yield f"{space}{node.asks}"
-    for branch in node.branches:
-        yield f"{space}├ {branch.answer}  {', '.join(map(str, branch.when))}"
-        yield from _outline(branch.node, depth + 1)
-    if node.stays_open:
-        yield f"{space}└ otherwise: open"
-    if node.otherwise is not None:
-        yield f"{space}└ otherwise"
-        yield from _outline(node.otherwise, depth + 1)
-
-
-def _step(text: Phrase, run: Phrase) -> str:
-    return f"{written(text)}: {written(run)}" if run else written(text)
