@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     **_HELP,
 )
-trees_app = typer.Typer(help="The decision trees: list, show, test, lint, coverage, handbook, facts.", **_HELP)
+trees_app = typer.Typer(help="The decision trees: show, test, lint, coverage and more.", **_HELP)
 rejects_app = typer.Typer(help="Payloads that could not be read: list, show.", **_HELP)
 
 

@@ -70,7 +70,7 @@ def test_help_names_every_command_on_a_line_that_fits() -> None:
         ["rejects", "show"],
         ["schema"],
     ]
-    + [["trees", word] for word in ("list", "show", "test", "lint")],
+    + [["trees", word] for word in ("list", "show", "test", "lint", "coverage", "handbook", "facts")],
     ids=" ".join,
 )
 def test_each_command_explains_itself(arguments: list[str]) -> None:

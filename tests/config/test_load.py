@@ -184,13 +184,24 @@ def test_the_full_example_loads(tmp_path: Path) -> None:
     assert found.ping is not None
     assert (found.ping.url.current().reveal(), found.ping.every) == ("https://ping.example.org/uuid-of-a-test", 60.0)
     assert (found.trees_folder, found.edges_folder) == (tmp_path / "trees", tmp_path / "edges")
+    assert found.handbook == "https://git.example.org/ops/relay/docs/trees/{tree}.md"
     assert all(source.credentials for source in found.sources)
 
 
 def test_every_setting_stands_in_the_full_example() -> None:
-    from relay.config.model import ChannelModel, Flapping, HeartbeatModel, Hours, Incidents, Ping, RouteModel, Settings
+    from relay.config.model import (
+        ChannelModel,
+        Flapping,
+        HeartbeatModel,
+        Hours,
+        Incidents,
+        Ping,
+        RouteModel,
+        Settings,
+        Trees,
+    )
 
-    for model in (Settings, ChannelModel, Flapping, HeartbeatModel, Hours, Incidents, Ping, RouteModel):
+    for model in (Settings, ChannelModel, Flapping, HeartbeatModel, Hours, Incidents, Ping, RouteModel, Trees):
         for name, field in model.model_fields.items():
             assert re.search(rf"\b{field.alias or name}\b", EXAMPLE), f"{model.__name__}.{name}"
 

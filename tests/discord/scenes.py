@@ -6,13 +6,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from relay.core import own
 from relay.core.attention import Loudness
 from relay.core.card import Card, Change, Form
 from relay.core.cards import Context, build
-from relay.core.event import Severity, Source, Subject
+from relay.core.event import Event, Severity, Source, Subject
 from relay.core.incident import Firing, Incident, Reason
+from relay.core.known import Entry
+from relay.core.policy import IncidentPolicy, Policy
 from relay.core.posting import Degraded
-from relay.core.signal import Signal, State
+from relay.core.signal import Signal, State, apply
+from relay.core.timeline import moments
 from relay.core.tree import Act, Advice, Answered, Certainty, Heals, Hint
 from relay.discord.message import render
 
@@ -378,6 +382,57 @@ def nodeless() -> Card:
     return build(incident(lead), (lead,), None, CONTEXT)
 
 
+def three(over: int = 0) -> Card:
+    """Three workloads of one group, of which the first `over` are well again."""
+    members = [
+        signal(
+            Subject("homelab", "Pod", "media", pod),
+            severity=Severity.ERROR,
+            labels=_labels("KubePodCrashLooping"),
+            since=START + 60 * at,
+            state=State.RESOLVED if at < over else State.FIRING,
+        )
+        for at, pod in enumerate(("sonarr-7d9c5b8f6b-x2k4p", "radarr-5f64d7c9b8-hq7zt", "bazarr-0"))
+    ]
+    going = [member for member in members if member.keeps_open]
+    of_one = going[0].subject.name if going else "sonarr-7d9c5b8f6b-x2k4p"
+    hint = replace(
+        CRASH_HINT,
+        impact="it is probably down",
+        steps=(Advice(Act.LOOK, "why the last run ended", f"kubectl -n media logs {of_one} --previous"),),
+    )
+    closed = {} if going else {"closed_at": NOW, "reason": Reason.RESOLVED}
+    shown = incident(members[0], 3, firing=Firing(error=len(going)), **closed)
+    entries = [
+        Entry(START + 20, Reason.OPENED, Source.ALERTMANAGER, members[0].key),
+        *(Entry(START + 150, Reason.MEMBER, Source.ALERTMANAGER, member.key) for member in members[1:]),
+        *(Entry(START + 600, Reason.MEMBER_RESOLVED, Source.ALERTMANAGER, member.key) for member in members[:2]),
+        Entry(NOW, Reason.RESOLVED, Source.ALERTMANAGER),
+    ]
+    told_by = replace(CONTEXT, timeline=moments(shown, members, entries))
+    return build(shown, [*going, *(m for m in members if m not in going)], hint, told_by)
+
+
+def _of_the_relay(event: Event) -> Card:
+    lead = apply(None, event, IncidentPolicy()).signal
+    assert lead is not None
+    return build(incident(lead), (lead,), None, CONTEXT)
+
+
+def unreadable() -> Card:
+    why, cure = (
+        "raw alerts, as Prometheus sends them to Alertmanager",
+        "send them to Alertmanager, and there use a webhook",
+    )
+    return _of_the_relay(
+        own.unreadable("alertmanager", Source.ALERTMANAGER, why, cure, START, Policy(cluster="homelab"))
+    )
+
+
+def cannot_post() -> Card:
+    return _of_the_relay(own.webhook_dead("ops", START, Policy(cluster="homelab")))
+
+
 LINES = tuple(
     (simple(name, alertname, severity), Form.LINE)
     for name, alertname, severity in (
@@ -406,6 +461,11 @@ SCENES: dict[str, Scene] = {
         ((build_failure(), Form.COMPACT), (volume(), Form.COMPACT), (over("radarr", "KubePodNotReady"), Form.COMPACT))
     ),
     "hostile": Scene(((hostile(), Form.FULL),)),
+    "three crash": Scene(((three(), Form.FULL),)),
+    "one of three goes on": Scene(((three(over=2), Form.FULL),)),
+    "all three recovered": Scene(((three(over=3), Form.FULL),)),
+    "the relay cannot read": Scene(((unreadable(), Form.FULL),), Loudness.QUIET),
+    "the relay cannot post": Scene(((cannot_post(), Form.FULL),), Loudness.PAGE, ONCALL),
 }
 
 

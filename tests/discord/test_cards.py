@@ -12,7 +12,7 @@ from relay.core.incident import Firing, Reason
 from relay.core.saying import called, state_of
 from relay.core.signal import State
 from relay.core.tree import Certainty, Hint
-from relay.core.wording import duration, past, step
+from relay.core.wording import duration, lowered, past, step
 from tests.conftest import CORPUS
 from tests.discord.scenes import (
     BUILD_MESSAGE,
@@ -28,6 +28,9 @@ from tests.discord.scenes import (
     incident,
     record,
     signal,
+    three,
+    unreadable,
+    upgrade_rolled_back,
     volume,
 )
 
@@ -79,6 +82,21 @@ PASTS = [
 @pytest.mark.parametrize("phrase, said", PASTS)
 def test_what_is_over_is_told_in_the_past(phrase: str, said: str) -> None:
     assert past(phrase) == said
+
+
+@pytest.mark.parametrize(
+    "sentence, said",
+    [
+        ("The image is gone", "the image is gone"),
+        ("Helm's time ran out", "Helm's time ran out"),
+        ("Prometheus sends its alerts", "Prometheus sends its alerts"),
+        ("What Flux says of it", "what Flux says of it"),
+        ("Pod Security refuses it", "Pod Security refuses it"),
+        ("DNS fails", "DNS fails"),
+    ],
+)
+def test_what_follows_a_colon_is_lower_case_but_a_name(sentence: str, said: str) -> None:
+    assert lowered(sentence) == said
 
 
 @pytest.mark.parametrize(
@@ -256,8 +274,45 @@ def test_a_record_tells_cause_duration_and_what_fixed_it() -> None:
     assert card.headline.spoken() == "✅ sonarr recovered after 13 min, fixed by 9c1f0aa"
     assert card.why == "Was crash-looping: the container needed more memory than its limit"
     assert (card.look, card.fix, card.evidence) == ((), "", ())
-    assert [moment.text for moment in card.timeline][-1] == "recovered"
+    assert card.timeline[0].text == "sonarr is crash-looping"
     assert len(card.timeline) <= 5
+
+
+def test_the_card_is_about_what_still_fires() -> None:
+    card = three(over=2)
+    assert card.headline.spoken() == "❌ bazarr crash-looping"
+    assert (card.place, card.since, card.companions) == ("media/bazarr", START + 120, "")
+    assert all("bazarr" in run for run in card.look)
+    assert card.notes == ("sonarr, radarr recovered",)
+
+
+def test_an_impact_on_several_is_in_the_plural_and_commands_say_whose_they_are() -> None:
+    card = three()
+    assert (card.impact, card.look_of) == ("they are probably down", "sonarr")
+    assert [(row.name, row.says) for row in card.rows] == [
+        ("sonarr", "crash-looping"),
+        ("bazarr", "crash-looping"),
+        ("radarr", "crash-looping"),
+    ]
+
+
+def test_a_helm_release_that_was_rolled_back_says_what_runs_and_that_nobody_tries_again() -> None:
+    card = upgrade_rolled_back()
+    assert (card.impact, card.notes) == ("the old version runs", ("Flux does not try again",))
+
+
+def test_the_relay_says_what_it_cannot_do_why_and_the_cure_each_once() -> None:
+    card = unreadable()
+    assert card.headline.spoken().startswith("🛠️ relay cannot read what alertmanager sends: raw alerts")
+    assert (card.why, card.evidence, card.look) == ("", (), ())
+    assert (card.fix, card.fix_in_git) == ("send them to Alertmanager, and there use a webhook", False)
+
+
+def test_every_headline_has_an_object_and_a_state() -> None:
+    lead = signal(SONARR, labels={"alertname": "GuestbookNeedsReview"}, attributes={"summary": "look at this"})
+    card = build(incident(lead), (lead,), None, CONTEXT)
+    assert card.headline.spoken() == "⚠️ sonarr fires GuestbookNeedsReview: look at this"
+    assert (card.why, card.alertname, card.path) == ("", "", ())
 
 
 def test_expired_is_closed_and_not_recovered() -> None:

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from relay.core.wording import cut, cut_middle
 from relay.discord import markdown
-from relay.discord.markdown import clean, code, escape, fence, fenceable, link, mentions, openable, prose
+from relay.discord.markdown import clean, code, escape, fence, fenceable, link, mentions, openable, plain, prose
 from tests.discord.limits import live, without_code
 
 FRAGMENTS = [
@@ -23,6 +23,30 @@ outside = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=6), max_size=12
 @example("<\u202e@1>")
 def test_escaped_text_is_only_text(text: str) -> None:
     assert live(escape(text)) == []
+
+
+@given(outside)
+@example("|`|")
+@example("_`_`_")
+@example("\\# a")
+def test_plain_text_is_only_text_and_needs_no_backslash(text: str) -> None:
+    assert live(plain(text)) == []
+    assert "\\" not in plain(text)
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("@here **look** at `this`", "@\u200bhere look at this"),
+        ("my_app of snake__case is __bold__ and _slanted_", "my_app of snake_case is bold and slanted"),
+        ("*/5 * * * *", "∗/5 ∗ ∗ ∗ ∗"),
+        ("[prod] 4.1.0 failed", "[prod] 4.1.0 failed"),
+        ("[click](https://a.example)", "[click] (https\u200b://a.example)"),
+        ("# 1", "\u200b# 1"),
+    ],
+)
+def test_a_lock_screen_reads_as_it_was_written(text: str, shown: str) -> None:
+    assert plain(text) == shown
 
 
 @given(outside)
@@ -54,6 +78,7 @@ def test_clean_text_can_be_sent(text: str) -> None:
         ("5 of 6", "5 of 6"),
         ("*/5 * * * *", r"\*/5 \* \* \* \*"),
         ("1. do this", r"1\. do this"),
+        ("4.1.0 failed", "4.1.0 failed"),
         ("see https://a.example/x", "see https\u200b://a.example/x"),
         ("read\nonly", "read only"),
     ],
@@ -130,6 +155,15 @@ def test_a_cut_keeps_its_limit(text: str, limit: int) -> None:
 
 def test_a_long_error_keeps_its_end() -> None:
     assert cut_middle("kustomize build failed: " + "x" * 200 + ": no such file", 60).endswith(": no such file")
+
+
+def test_words_are_cut_whole_where_they_are_words() -> None:
+    text = "kustomize build failed: accumulating resources from the base of the cluster: open the file: no such file or directory"
+    assert cut(text, 80) == "kustomize build failed: accumulating resources from the base of the cluster…"
+    assert (
+        cut_middle(text, 100)
+        == "kustomize build failed: accumulating … of the cluster: open the file: no such file or directory"
+    )
 
 
 def test_a_moment_is_the_readers_own() -> None:

@@ -71,7 +71,7 @@ def test_whatever_cards_hold_the_payload_is_within_every_limit_and_pings_nobody_
     )
     assert 0 <= payload.shown <= len(parts)
     assert faults(body(payload), pings={ROLE}, urls=addresses(parts), times=instants(parts)) == []
-    if loudness is not Loudness.PAGE:
+    if loudness is not Loudness.PAGE and not editing:
         assert ROLE not in without_code(body(payload).get("content") or "")
 
 
@@ -152,6 +152,18 @@ def test_only_a_page_mentions_and_only_what_is_quiet_is_silent(loudness: Loudnes
         "users": ["7"] if page else [],
     }
     assert (document.get("flags") == 1 << 12) is (loudness <= Loudness.QUIET)
+
+
+def test_the_edit_of_a_page_keeps_its_mention_and_looks_the_same_without() -> None:
+    kept = render([(crash_card(), Form.FULL)], loudness=Loudness.QUIET, mentions=(ROLE,), editing=True)
+    assert body(kept)["content"].endswith(f" {ROLE}")
+    assert body(kept)["allowed_mentions"]["roles"] == ["1234"]
+    assert kept.digest == render([(crash_card(), Form.FULL)], loudness=Loudness.QUIET, editing=True).digest
+
+
+def test_a_lock_screen_shows_no_backslash() -> None:
+    for name in SCENES:
+        assert "\\" not in (rendered(SCENES[name]).get("content") or "")
 
 
 def test_equal_looks_have_equal_digests_and_others_do_not() -> None:

@@ -126,9 +126,6 @@ def test_the_log_of_a_crash_is_that_of_the_run_that_ended() -> None:
 def test_the_texts_say_which_trees_there_are_what_they_ask_and_which_example_fails() -> None:
     small = library({})
     assert tools.listing(small) == "small  3 leaves, 3 examples  Small?"
-    assert '├ one  exit_code="1"' in tools.show(small, "small")
     assert tools.test_report(tools.test(small)) == "3 of 3 examples hold"
     broken = library({"example": "A-090"})
     assert tools.test_report(tools.test(broken)) == "small.yaml:20: leads to A-020, not A-090\n2 of 3 examples hold"
-    with pytest.raises(KeyError):
-        tools.show(small, "large")
