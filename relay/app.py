@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import aiohttp
 import structlog
+from aiohttp import web
 
 from relay import __version__, upkeep
 from relay.config.load import load
@@ -31,8 +32,8 @@ from relay.discord.client import DiscordClient
 from relay.observe.metrics import Metrics
 from relay.reconcile import Reconciler
 from relay.storage.engine import Database
-from relay.web.door import Runner, serve_on
-from relay.web.routes import make_application
+from relay.web.door import serve_on
+from relay.web.routes import make_handler
 from relay.writer import Writer
 
 log = structlog.get_logger(__name__)
@@ -131,8 +132,8 @@ async def running(
         tasks.start("writer", writer.run())
         tasks.start("deadlines", writer.tick())
         await writer.started()
-        application = make_application(writer, lambda: live.configuration, clock, metrics, alive=lambda: tasks.alive)
-        runner = await serve_on(application, *live.configuration.listen, shutdown_timeout=CLOSING)
+        handler = make_handler(writer, lambda: live.configuration, clock, metrics, alive=lambda: tasks.alive)
+        runner = await serve_on(handler, *live.configuration.listen, shutdown_timeout=CLOSING)
         parts.push_async_callback(_closed, runner, writer)
         tasks.start("sender", reconciler.run())
         tasks.start("history", upkeep.prune_history(writer, lambda: live.configuration, clock))
@@ -154,7 +155,7 @@ def user_agent() -> str:
     return f"DiscordBot (https://github.com/flux-relay/flux-relay, {__version__})"
 
 
-def _addresses(runner: Runner) -> list[tuple[str, int]]:
+def _addresses(runner: web.ServerRunner) -> list[tuple[str, int]]:
     return [(address[0], address[1]) for address in runner.addresses]
 
 
@@ -167,7 +168,7 @@ def _say_what_is_open(live: Live) -> None:
             log.warning("source open to anybody who reaches it", source=source.name, path=source.path)
 
 
-async def _closed(runner: Runner, writer: Writer) -> None:
+async def _closed(runner: web.ServerRunner, writer: Writer) -> None:
     """Close the door: what is being read is answered 503 or after its commit, and no new connection is taken."""
     writer.close()
     await runner.cleanup()

@@ -49,7 +49,11 @@ class ChannelPolicy:
         """How loud something of this severity opens here. `Severity.NONE` is never shown."""
         if severity is Severity.NONE:
             return Loudness.COUNT
-        for loudness, least in ((Loudness.PAGE, self.page), (Loudness.NOTIFY, self.notify), (Loudness.QUIET, self.show)):
+        for loudness, least in (
+            (Loudness.PAGE, self.page),
+            (Loudness.NOTIFY, self.notify),
+            (Loudness.QUIET, self.show),
+        ):
             if least is not None and severity >= least:
                 return loudness
         return Loudness.COUNT

@@ -8,6 +8,8 @@ from enum import IntEnum, StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from relay.core.values import value
+
 Instant = float
 """Seconds since the epoch, UTC. Durations are plain seconds too."""
 
@@ -77,7 +79,7 @@ class Effect(StrEnum):
     """Neither: progress, a change feed, a rollback, a heartbeat."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Subject:
     """What an Event is about. `namespace` is empty for what has none; `kind` and `name` for what nobody named."""
 
@@ -96,7 +98,7 @@ class Subject:
         return f"{self.namespace}/{self.name}" if self.namespace and self.name else self.name or self.namespace
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Event:
     """One thing a source told us. Text is cut and cleaned already (`sources/clean.py`); labels hold the relay's own too.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from relay.core.event import Instant, Severity, Source, Subject
+from relay.core.values import value
 
 
 class Reason(StrEnum):
@@ -71,7 +71,7 @@ _VISIBLE = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Firing:
     """How many member Signals fire, by severity: enough to know state and severity without loading the members."""
 
@@ -112,7 +112,7 @@ class Firing:
                 return self
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Incident:
     """One problem, from open to over. All instants are ours, but `since`: when the sender says that it began."""
 

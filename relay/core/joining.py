@@ -6,7 +6,7 @@ A batch and its Events one by one give the same state, and a replay gives the sa
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from relay.core import due, own
 from relay.core import signal as signals
@@ -79,22 +79,21 @@ def _older_than_success(known: Known, event: Event) -> bool:
 
 
 def _see_object(known: Known, event: Event) -> None:
-    """Remember revision, success and beat of a Flux object."""
-    thing = known.objects.get(event.subject.key) or KnownObject(event.subject, event.received_at)
-    after = replace(thing, seen_at=event.received_at, uid=event.attributes.get("uid") or thing.uid)
-    revision = event.attributes.get("revision", "")
+    """Remember revision, success and beat of a Flux object; that it was seen at all is worth writing once an hour."""
+    thing = known.objects.get(event.subject.key) or KnownObject(event.subject, 0.0)
+    changes: dict[str, Any] = {}
+    uid, revision = event.attributes.get("uid", ""), event.attributes.get("revision", "")
+    if uid and uid != thing.uid:
+        changes["uid"] = uid
     if revision and revision != thing.revision:
-        after = replace(after, revision=revision, revision_since=event.at)
-    if event.effect is Effect.CLOSES and event.aspect == "ready":
-        after = replace(after, succeeded_at=max(event.at, thing.succeeded_at or event.at))
+        changes |= {"revision": revision, "revision_since": event.at}
+    if event.effect is Effect.CLOSES and event.aspect == "ready" and event.at > (thing.succeeded_at or 0.0):
+        changes["succeeded_at"] = event.at
     if event.beat:
         gap = event.received_at - thing.beat_at if thing.beat_at is not None else 0.0
-        after = replace(
-            after, beats=thing.beats + 1, beat_at=event.received_at, longest_gap=max(thing.longest_gap, gap)
-        )
-    if after.seen_at - thing.seen_at < _SEEN_ANEW and replace(after, seen_at=thing.seen_at) == thing:
-        return
-    known.put_object(after)
+        changes |= {"beats": thing.beats + 1, "beat_at": event.received_at, "longest_gap": max(thing.longest_gap, gap)}
+    if changes or event.received_at - thing.seen_at >= _SEEN_ANEW:
+        known.put_object(replace(thing, seen_at=event.received_at, **changes))
 
 
 # --- a Signal that opens ------------------------------------------------------------------------------------------------

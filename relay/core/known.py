@@ -14,9 +14,10 @@ from relay.core.incident import Incident, Reason
 from relay.core.policy import Grouping
 from relay.core.posting import Posting
 from relay.core.signal import Signal
+from relay.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class KnownObject:
     """What is remembered of a Flux object between its Signals. Sender's times, but `seen_at`, `healed_at` and `beat_at`."""
 
@@ -36,7 +37,7 @@ class KnownObject:
     uid: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Entry:
     """One decision, for the journal: what, why, about whom. Never text from outside."""
 

@@ -76,7 +76,9 @@ class Pace:
 
     def paused(self, route: Route, until: Instant) -> Pace:
         """No request of this route before `until`, for a reason of our own."""
-        return replace(self, route_blocked={**self.route_blocked, route: max(until, self.route_blocked.get(route, 0.0))})
+        return replace(
+            self, route_blocked={**self.route_blocked, route: max(until, self.route_blocked.get(route, 0.0))}
+        )
 
     def told(self, route: Route, outcome: Outcome, info: RateInfo, at: Instant) -> Pace:
         """What the answer says about waiting. `Retry-After` overrides what the bucket's headers claim."""

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from relay.core.card import Form
 from relay.core.event import Instant, Severity
+from relay.core.values import value
 
 
 class Degraded(StrEnum):
@@ -17,7 +18,7 @@ class Degraded(StrEnum):
     PLAIN = "plain"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Posting:
     """One Incident in one Channel. It is due while `due_at` is set; `rank` says what goes first (smaller is sooner)."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any, assert_never
 
@@ -11,7 +11,7 @@ from relay.core.event import EMPTY, Effect, Event, Instant, Severity, Source, Su
 from relay.core.identity import digest, normalise
 from relay.core.incident import Reason
 from relay.core.policy import IncidentPolicy
-from relay.core.values import replace
+from relay.core.values import replace, value
 
 
 class State(StrEnum):
@@ -22,7 +22,7 @@ class State(StrEnum):
     RESOLVED = "resolved"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Signal:
     """The record of one condition. `key` is its identity; it keeps the words of its newest Event.
 
@@ -70,7 +70,7 @@ class Signal:
         return self.state is State.FIRING and not self.superseded
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Applied:
     """A Signal after an Event, and what that was. `signal` is None where the Event made none."""
 
@@ -121,7 +121,9 @@ def _fires(signal: Signal | None, event: Event, policy: IncidentPolicy) -> Appli
 
 def _alert_fires(signal: Signal, event: Event, policy: IncidentPolicy) -> Applied:
     # A sender that tells no start cannot say that it is another episode: what is open goes on.
-    starts = event.starts_at if event.starts_at is not None else (signal.since if signal.state is State.FIRING else event.at)
+    starts = (
+        event.starts_at if event.starts_at is not None else (signal.since if signal.state is State.FIRING else event.at)
+    )
     match signal.state:
         case State.FIRING if starts > signal.since:
             # Resolved and fired again between two flushes: one change, so that nobody hears an end that was none.
@@ -247,7 +249,10 @@ def _ends(signal: Signal | None, event: Event) -> Applied:
         sent_at=max(signal.sent_at, event.at),
         closed_since=signal.since,
         superseded=False,
-        attributes={**signal.attributes, **{key: event.attributes[key] for key in _OF_THE_END if key in event.attributes}},
+        attributes={
+            **signal.attributes,
+            **{key: event.attributes[key] for key in _OF_THE_END if key in event.attributes},
+        },
     )
     return Applied(over, Reason.RESOLVED, closed=signal.keeps_open)
 

@@ -6,7 +6,7 @@ Nothing here sends a redirect, names a version, or repeats to a client what it s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, Final
@@ -36,6 +36,11 @@ NAMELESS: Final[Mapping[str, str]] = MappingProxyType({"Server": "relay"})
 """No answer says which server of which version gave it."""
 
 
+_PLAIN: Final[Mapping[str, str]] = MappingProxyType({"Content-Type": "text/plain; charset=utf-8", **NAMELESS})
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
 class Refusal(Enum):
     """Why a body was not read to its end."""
 
@@ -48,7 +53,7 @@ class Refusal(Enum):
 
 def answer(status: int, line: str, headers: Mapping[str, str] | None = None) -> web.Response:
     """One line of plain text: senders copy it into their own logs and events."""
-    kept = CIMultiDict({"Content-Type": "text/plain; charset=utf-8"})
+    kept = CIMultiDict(_PLAIN)
     if headers is not None:
         kept.update(headers)
     return web.Response(status=status, body=f"{line}\n".encode(), headers=kept)
@@ -66,7 +71,7 @@ class Door:
     def full(self) -> bool:
         return self._held > IN_FLIGHT
 
-    async def read(self, request: web.Request, limit: int) -> bytes | Refusal:
+    async def read(self, request: web.BaseRequest, limit: int) -> bytes | Refusal:
         """The whole body, of at most `limit` bytes, to be released; or why not, and then nothing is held."""
         try:
             if not request.content.is_eof():
@@ -84,7 +89,7 @@ class Door:
         self._held += len(body)
         return body
 
-    async def _read(self, request: web.Request, limit: int) -> bytes | Refusal:
+    async def _read(self, request: web.BaseRequest, limit: int) -> bytes | Refusal:
         await _continue(request)
         parts: list[bytes] = []
         size = 0
@@ -107,11 +112,7 @@ class Door:
         self._held -= len(body)
 
 
-async def expects(_: web.Request) -> None:
-    """A client that asks whether to send its body is told when the body is wanted, not before."""
-
-
-async def _continue(request: web.Request) -> None:
+async def _continue(request: web.BaseRequest) -> None:
     if request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # The answer proper has not begun: aiohttp's own handler does the same.
@@ -135,30 +136,19 @@ class _Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun") from exc
         if status == 400:
-            response = answer(400, "this is no HTTP request", NAMELESS)
+            response = answer(400, "this is no HTTP request")
         else:
             log.error("request failed", **(fault(exc) if exc is not None else {}))
-            response = answer(500, "the relay failed: its log says where", NAMELESS)
+            response = answer(500, "the relay failed: its log says where")
         response.force_close()
         return response
 
 
 class _Server(web.Server):
-    def __init__(self, application: web.Server, options: Mapping[str, Any]) -> None:
-        super().__init__(application.request_handler, request_factory=application.request_factory)
-        self._options = options
+    """aiohttp's server without its router: the door looks a path up in a table of its own, once."""
 
-    def __call__(self) -> web.RequestHandler:
-        return _Connection(self, loop=self._loop, **self._options)
-
-
-class Runner(web.AppRunner):
-    """Serves an application with the relay's deadlines, and without an access log. `shutdown_timeout` in seconds."""
-
-    def __init__(
-        self, application: web.Application, *, deadline: float = DEADLINE, shutdown_timeout: float = 5.0
-    ) -> None:
-        super().__init__(application, access_log=None, shutdown_timeout=shutdown_timeout)
+    def __init__(self, handler: Handler, deadline: float) -> None:
+        super().__init__(handler)
         self._options: Mapping[str, Any] = {
             "access_log": None,
             "auto_decompress": False,
@@ -166,15 +156,18 @@ class Runner(web.AppRunner):
             "lingering_time": LINGER,
         }
 
-    async def _make_server(self) -> web.Server:
-        return _Server(await super()._make_server(), self._options)
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, loop=self._loop, **self._options)
 
 
 async def serve_on(
-    application: web.Application, host: str, port: int, *, deadline: float = DEADLINE, shutdown_timeout: float = 5.0
-) -> Runner:
-    """Bind and serve; `runner.addresses` says where (port 0 picks one), `await runner.cleanup()` ends it. Raises OSError."""
-    runner = Runner(application, deadline=deadline, shutdown_timeout=shutdown_timeout)
+    handler: Handler, host: str, port: int, *, deadline: float = DEADLINE, shutdown_timeout: float = 5.0
+) -> web.ServerRunner:
+    """Bind and serve, with the relay's deadlines and without an access log; times in seconds. Raises OSError.
+
+    `runner.addresses` says where (port 0 picks one), `await runner.cleanup()` ends it.
+    """
+    runner = web.ServerRunner(_Server(handler, deadline), shutdown_timeout=shutdown_timeout)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()

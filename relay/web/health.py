@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from relay.observe.metrics import Metrics
 from relay.web import Accepts
-from relay.web.door import Door, answer
+from relay.web.door import NAMELESS, Door, answer
 
 
 def unready(writer: Accepts, door: Door) -> str:
@@ -36,4 +36,6 @@ def readyz(writer: Accepts, door: Door) -> web.Response:
 
 def exposition(metrics: Metrics) -> web.Response:
     """What Prometheus scrapes."""
-    return web.Response(body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    return web.Response(
+        body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST, **NAMELESS}
+    )

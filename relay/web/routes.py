@@ -25,7 +25,7 @@ from relay.storage.promise import Poison, Stopping, StorageAway
 from relay.storage.rejects import add_reject
 from relay.web import Accepts, auth, health
 from relay.web.auth import Proof, Signature
-from relay.web.door import LIMITS, MIB, NAMELESS, Door, Refusal, answer, expects
+from relay.web.door import LIMITS, MIB, Door, Handler, Refusal, answer
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +62,7 @@ class _Entrance:
         self.accepted = metrics.requests.labels(settings.name, "202")
         self.seconds = metrics.request_seconds.labels(settings.name)
 
-    def prove(self, request: web.Request) -> Proof | Signature:
+    def prove(self, request: web.BaseRequest) -> Proof | Signature:
         """What the headers prove. Without credentials everybody is who they say, where such a source is served at all.
 
         A browser is not: any page that somebody on this machine opens can make it post to the loopback, and it says so in `Origin`.
@@ -107,7 +107,7 @@ class Front:
         self._large = asyncio.Semaphore(1)
         self._said: dict[tuple[str, str], Instant] = {}
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer any request. A trailing slash is served: Go would turn a redirected POST into a GET without a body."""
         path = request.path.removesuffix("/")
         entrance = self._current().get(path)
@@ -149,7 +149,7 @@ class Front:
             self._seen = configuration
         return self._entrances
 
-    def _elsewhere(self, request: web.Request, path: str) -> web.Response:
+    def _elsewhere(self, request: web.BaseRequest, path: str) -> web.Response:
         if path not in {"/healthz", "/readyz", "/metrics"}:
             return answer(404, "not found: each source has its path, /flux and /alertmanager by default")
         if request.method not in {"GET", "HEAD"}:
@@ -160,7 +160,7 @@ class Front:
             return health.readyz(self._writer, self._door)
         return health.exposition(self._metrics)
 
-    async def _deliver(self, request: web.Request, entrance: _Entrance) -> web.Response | None:
+    async def _deliver(self, request: web.BaseRequest, entrance: _Entrance) -> web.Response | None:
         """The rows by headers, then the body. None where nothing is answered: the connection is closed."""
         settings = entrance.settings
         if request.method != "POST":
@@ -269,17 +269,13 @@ def _too_long(entrance: _Entrance) -> web.Response:
     return answer(413, f"too long: at most {entrance.limit // MIB} MiB")
 
 
-def _hang_up(request: web.Request) -> web.Response:
+def _hang_up(request: web.BaseRequest) -> web.Response:
     """Close the connection at once; the response goes nowhere."""
     request.protocol.force_close()
     return answer(400, "closed")
 
 
-async def _nameless(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(NAMELESS)
-
-
-def make_application(
+def make_handler(
     writer: Accepts,
     live: Callable[[], Configuration],
     clock: Callable[[], Instant],
@@ -288,13 +284,9 @@ def make_application(
     alive: Callable[[], bool] = lambda: True,
     door: Door | None = None,
     parsers: Mapping[Source, Parser] = PARSERS,
-) -> web.Application:
-    """The application: sources, `/healthz`, `/readyz`, `/metrics`. To be made within the loop and served by `door.serve_on`.
+) -> Handler:
+    """What answers every request: sources, `/healthz`, `/readyz`, `/metrics`. To be made within the loop and served by `door.serve_on`.
 
     `live` gives the current configuration: another one takes effect with the next request. `alive` is whether the process's tasks live.
     """
-    front = Front(writer, live, clock, metrics, alive, door if door is not None else Door(metrics), parsers)
-    application = web.Application()
-    application.router.add_route("*", "/{path:.*}", front.handle, expect_handler=expects)
-    application.on_response_prepare.append(_nameless)
-    return application
+    return Front(writer, live, clock, metrics, alive, door if door is not None else Door(metrics), parsers).handle

@@ -4,15 +4,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from dataclasses import dataclass
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, web
 
 from relay.config.values import Configuration
 from relay.core.event import Source
 from relay.observe.metrics import Metrics
 from relay.sources import PARSERS, Parser
 from relay.web import Accepts
-from relay.web.door import Door, Runner, serve_on
-from relay.web.routes import make_application
+from relay.web.door import Door, serve_on
+from relay.web.routes import make_handler
 from tests.web.make import NOW, Pages, configuration
 
 
@@ -24,7 +24,7 @@ class Served:
     metrics: Metrics
     door: Door
     port: int
-    runner: Runner
+    runner: web.ServerRunner
     configuration: Configuration
     now: float = NOW
     alive: bool = True
@@ -50,7 +50,7 @@ def pages() -> Iterator[Pages]:
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
     """Serve a writer until the test ends. `deadline` in seconds."""
-    runners: list[Runner] = []
+    runners: list[web.ServerRunner] = []
 
     async def start(
         writer: Accepts,
@@ -62,7 +62,7 @@ async def serve() -> AsyncIterator[Serve]:
         metrics = Metrics()
         door = Door(metrics, deadline)
         holder: list[Served] = []
-        application = make_application(
+        handler = make_handler(
             writer,
             lambda: holder[0].configuration,
             lambda: holder[0].now,
@@ -71,7 +71,7 @@ async def serve() -> AsyncIterator[Serve]:
             door=door,
             parsers=parsers,
         )
-        runner = await serve_on(application, "127.0.0.1", 0, deadline=deadline, shutdown_timeout=1.0)
+        runner = await serve_on(handler, "127.0.0.1", 0, deadline=deadline, shutdown_timeout=1.0)
         runners.append(runner)
         holder.append(Served(writer, metrics, door, runner.addresses[0][1], runner, told or configuration()))
         return holder[0]
