@@ -15,7 +15,7 @@ from relay.core import own, timeline
 from relay.core.card import Card, Change, Headline, Link, Moment, Row, Sign
 from relay.core.event import EMPTY, Instant, Severity, Source, Subject
 from relay.core.evidence import MOST, evidence, first_line, quieted
-from relay.core.identity import raised
+from relay.core.identity import handle_of, raised
 from relay.core.incident import Incident, Reason
 from relay.core.saying import called, is_workload, named, state_of
 from relay.core.signal import Signal, State
@@ -48,7 +48,7 @@ class Context:
     repositories: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     """`namespace/name` of a source object → its web address."""
     handbook: str | None = None
-    """Where the trees are drawn: a page with an anchor for each leaf."""
+    """Where the trees are drawn: a page, or with `{tree}` in it one for each tree, with an anchor for each leaf."""
     handles: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     """Incident id → the handle people type, where four characters are not enough."""
     change: Change | None = None
@@ -486,12 +486,18 @@ def _notes(given: _Given) -> tuple[str, ...]:
     if given.lead is not None and given.lead.source is Source.FLUX and step(given.lead.count) >= 5:
         notes.append(f"said {step(given.lead.count)}+ times")
     if incident.follows:
-        notes.append(f"after {handles.get(incident.follows, incident.follows[:4])}")
+        notes.append(f"after {handles.get(incident.follows, handle_of(incident.follows))}")
     if incident.folded_into:
-        notes.append(f"part of {handles.get(incident.folded_into, incident.folded_into[:4])}")
+        notes.append(f"part of {handles.get(incident.folded_into, handle_of(incident.folded_into))}")
     if incident.reason is Reason.NO_NEWS:
         notes.append("its next event or alert would tell")
     return tuple(notes)
+
+
+def _leaf_url(handbook: str | None, hint: Hint) -> str:
+    if not handbook or not hint.leaf:
+        return ""
+    return f"{handbook.replace('{tree}', hint.tree)}#{hint.leaf.lower()}"
 
 
 def _open(given: _Given) -> Card:
@@ -502,7 +508,7 @@ def _open(given: _Given) -> Card:
     astray = incident.source is Source.RELAY and not hint.cause and not hint.question
     look, look_at = _steps(() if astray else hint.steps)
     fix, fix_run, in_git = _fix(hint, lead)
-    leaf_url = f"{context.handbook}#{hint.leaf.lower()}" if context.handbook and hint.leaf else ""
+    leaf_url = _leaf_url(context.handbook, hint)
     return Card(
         incident=incident.id,
         handle=context.handles.get(incident.id, incident.handle),

@@ -20,7 +20,7 @@ CLUSTER_WIDE = frozenset({"Node", "Namespace", "PersistentVolume", "Instance", "
 """Kinds that never join Incidents by Subject."""
 
 _HANDLE_ALPHABET = "23456789bcdfghjkmnpqrstvwxz"
-_HANDLE_PAIRS = tuple(first + second for second in _HANDLE_ALPHABET for first in _HANDLE_ALPHABET)
+_HANDLE_PAIRS = tuple(first + second for first in _HANDLE_ALPHABET for second in _HANDLE_ALPHABET)
 """All pairs, the first character counting faster: half as many divisions of a long number."""
 
 
@@ -43,13 +43,30 @@ def alert_key(cluster: str, labels: Iterable[tuple[str, str]]) -> str:
 
 
 def incident_id(signal_key: str, since: Instant, episode: int) -> str:
-    """26 characters that a replay gives again: of the first Signal, its start and its episode. The first four are the handle."""
+    """26 characters that a replay gives again: of the first Signal, its start and its episode.
+
+    They begin with the start, so that what opens together lies together in every index; the handle follows (`Incident.handle`).
+    """
     number = int(digest("incident", signal_key, repr(round(since * 1000)), str(episode)), 16)
+    return "".join((*_pairs(max(0, int(since)), BEGINS // 2)[::-1], *_pairs(number, 13 - BEGINS // 2)))
+
+
+BEGINS = 8
+"""Characters of an Incident's id that say when it began, in seconds and in an order that texts have too."""
+
+
+def handle_of(incident: str) -> str:
+    """What people type for an Incident's id: `k7f3`."""
+    return incident[BEGINS : BEGINS + 4]
+
+
+def _pairs(number: int, count: int) -> list[str]:
+    """The lowest `count` pairs of digits of `number`, lowest first."""
     out = []
-    for _ in range(13):
+    for _ in range(count):
         number, rest = divmod(number, len(_HANDLE_PAIRS))
         out.append(_HANDLE_PAIRS[rest])
-    return "".join(out)
+    return out
 
 
 # --- what people name -------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from relay.core.event import Instant, Severity, Source, Subject
+from relay.core.identity import handle_of
 from relay.core.values import value
 
 
@@ -153,4 +154,4 @@ class Incident:
     @property
     def handle(self) -> str:
         """What people type: `k7f3`."""
-        return self.id[:4]
+        return handle_of(self.id)

@@ -344,8 +344,8 @@ def written(text: Phrase) -> str:
 
 
 def usable(value: str) -> bool:
-    """Whether a value from outside may stand in a command: a name, never an option, a quote or a second command."""
-    return 0 < len(value) <= _MAX_VALUE and value[0] != "-" and _NAMES.issuperset(value)
+    """Whether a value from outside may stand in a command: a name, never an option, a file to read, a quote or a second command."""
+    return 0 < len(value) <= _MAX_VALUE and value[0] not in "-@" and _NAMES.issuperset(value)
 
 
 def fill(line: Phrase, known: Mapping[str, str]) -> str | None:

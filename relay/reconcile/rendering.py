@@ -94,11 +94,12 @@ class Renderer:
             self._clusters, self._counted_at = await self._database.read(lists.clusters_heard), now
         lead = cards.leading(incident, members)
         hint = self._library().hint(lead) if lead is not None else None
-        repositories = self._configuration().policy.repositories
+        configuration = self._configuration()
         context = cards.Context(
             now=now,
             clusters=self._clusters,
-            repositories=repositories,
+            repositories=configuration.policy.repositories,
+            handbook=configuration.handbook,
             timeline=() if incident.is_open else timeline.moments(incident, members, entries, paged_at),
         )
         return cards.build(incident, members, hint, context)

@@ -277,6 +277,7 @@ def _sqlite_engine(path: Path) -> Engine:
             "synchronous = FULL",
             "temp_store = MEMORY",
             "cache_size = -16384",
+            "wal_autocheckpoint = 16000",
             "journal_size_limit = 67108864",
         ):
             connection.execute(f"PRAGMA {pragma}")

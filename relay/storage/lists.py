@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, ScalarSelect, case, func, select, true
 
 from relay.core.event import Instant, Severity
+from relay.core.identity import BEGINS
 from relay.core.incident import Incident
 from relay.core.known import Entry
 from relay.core.posting import Posting
@@ -92,7 +93,7 @@ def clusters_heard(connection: Connection, cap: int = 2) -> int:
 
 def open_by_handle(connection: Connection, handle: str, limit: int = 10) -> list[Incident]:
     """The open Incidents whose id begins with what a person typed, oldest first."""
-    begins = func.substr(incidents.c.id, 1, len(handle)) == handle
+    begins = func.substr(incidents.c.id, BEGINS + 1, len(handle)) == handle
     statement = select(incidents).where(_OPEN, begins).order_by(incidents.c.opened_at).limit(limit)
     return [to_incident(row) for row in connection.execute(statement)]
 

@@ -30,6 +30,10 @@ _Serial = BigInteger().with_variant(Integer, "sqlite")
 """Counts up by itself; SQLite does so only for INTEGER."""
 
 
+_KEYED: Final[dict[str, Any]] = {"sqlite_with_rowid": False}
+"""SQLite keeps such a table in its key's own tree, where it would keep a second one: half the pages of a row written anew."""
+
+
 def _key(name: str) -> Column[str]:
     return Column(name, Text, primary_key=True)
 
@@ -137,6 +141,7 @@ incidents: Final = Table(
     _maybe("follows"),
     _at_times("expires_at"),
     _text("closed_by"),
+    **_KEYED,
 )
 _partial("incidents_open", incidents.c.severity.desc(), incidents.c.opened_at, where=incidents.c.closed_at.is_(None))
 _partial(
@@ -147,7 +152,7 @@ _partial(
 _partial("incidents_over", incidents.c.closed_at, where=incidents.c.closed_at.is_not(None))
 _partial("incidents_folded", incidents.c.folded_into, where=incidents.c.folded_into.is_not(None))
 
-incident_keys: Final = Table("incident_keys", metadata, _key("key"), _text("incident"))
+incident_keys: Final = Table("incident_keys", metadata, _key("key"), _text("incident"), **_KEYED)
 """The join keys of open Incidents only."""
 Index("incident_keys_of_incident", incident_keys.c.incident)
 
@@ -166,6 +171,7 @@ objects: Final = Table(
     _number("healed"),
     _at_times("healed_at"),
     _text("uid"),
+    **_KEYED,
 )
 
 rollouts: Final = Table(
@@ -224,6 +230,7 @@ postings: Final = Table(
     _text("parked"),
     _at_times("deleted_at"),
     _flag("closed"),
+    **_KEYED,
 )
 _partial(
     "postings_due",
@@ -280,7 +287,7 @@ attempts: Final = Table(
 )
 Index("attempts_at", attempts.c.at)
 
-recent: Final = Table("recent", metadata, _key("digest"), _at("at"))
+recent: Final = Table("recent", metadata, _key("digest"), _at("at"), **_KEYED)
 """Digests of the last minutes: a copy of one changes nothing but last-seen."""
 Index("recent_at", recent.c.at)
 

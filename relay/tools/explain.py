@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
@@ -217,10 +217,11 @@ def _explained(
         if signal.incident in ids:
             members.setdefault(signal.incident or "", []).append(signal)
     clusters = len({incident.subject.cluster for incident in known.incidents.values()})
+    context = cards.Context(
+        now=now, clusters=clusters, repositories=policy.repositories, handbook=configuration.handbook
+    )
     problems = tuple(
-        _problem(
-            known, known.incidents[one], policy, _scene(members[one], known.incidents[one], library, now, clusters)
-        )
+        _problem(known, known.incidents[one], policy, _scene(members[one], known.incidents[one], library, context))
         for one in ids
     )
     notices = list(parsed.notices)
@@ -265,15 +266,14 @@ class _Scene:
     members: Sequence[Signal]
     """Firing first, worst first, as the database gives them."""
     hint: Hint | None
-    now: Instant
-    clusters: int
+    context: cards.Context
+    """At the time when the body came."""
 
 
-def _scene(signals: Sequence[Signal], incident: Incident, library: Library, now: Instant, clusters: int) -> _Scene:
+def _scene(signals: Sequence[Signal], incident: Incident, library: Library, context: cards.Context) -> _Scene:
     members = sorted(signals, key=lambda one: (not one.keeps_open, -one.severity, one.since, one.key))[:MEMBERS]
     lead = cards.leading(incident, members)
-    assert lead is not None
-    return _Scene(members, library.hint(lead), now, clusters)
+    return _Scene(members, library.hint(lead) if lead is not None else None, context)
 
 
 def _problem(known: Known, incident: Incident, policy: Policy, scene: _Scene) -> Problem:
@@ -285,7 +285,7 @@ def _problem(known: Known, incident: Incident, policy: Policy, scene: _Scene) ->
         for name in dict.fromkeys([*postings, *routed])
         if name in policy.channels
     )
-    hold = max(0.0, incident.visible_at - scene.now) if incident.is_open else 0.0
+    hold = max(0.0, incident.visible_at - scene.context.now) if incident.is_open else 0.0
     return Problem(incident, scene.hint, places, hold)
 
 
@@ -302,7 +302,7 @@ def _place(
             (),
         )
     shown: list[Shown] = []
-    at = scene.now
+    at = scene.context.now
     while len(shown) < STEPS:
         step = due.next_step(posting, incident, channel, at)
         if step.at is not None and step.at > at:
@@ -310,7 +310,7 @@ def _place(
             continue
         if not step.sends or _rides(posting, step, at):
             break
-        shown.append(_shown(incident, channel, posting, step, at, policy, scene))
+        shown.append(_shown(incident, channel, posting, step, at, scene))
         posting = due.shown(
             posting, incident, channel, step, at, asked=posting, message=1, settle=policy.incidents.settle
         )
@@ -340,19 +340,18 @@ def _shown(
     posting: Posting,
     step: Step,
     at: Instant,
-    policy: Policy,
     scene: _Scene,
 ) -> Shown:
-    context = cards.Context(now=at, clusters=scene.clusters, repositories=policy.repositories)
+    card = cards.build(incident, scene.members, scene.hint, replace(scene.context, now=at))
     payload = render(
-        [(cards.build(incident, scene.members, scene.hint, context), step.form)],
+        [(card, step.form)],
         loudness=step.loudness,
         mentions=channel.mentions if step.loudness is Loudness.PAGE else (),
         editing=step.why is Why.EDIT,
         degraded=posting.degraded,
     )
     sounds, because = why_loud(step, posting.severity, channel)
-    return Shown(step, at - scene.now, because, sounds, json.loads(payload.body), payload.digest)
+    return Shown(step, at - scene.context.now, because, sounds, json.loads(payload.body), payload.digest)
 
 
 def why_loud(step: Step, severity: Severity, channel: ChannelPolicy) -> tuple[bool, str]:

@@ -94,9 +94,9 @@ def _index(library: Library) -> Iterator[str]:
     )
     yield ""
     yield (
-        "An alert's or event's [facts](../facts.md) walk through one tree. Where they decide, the walk ends at a leaf whose cause is"
-        " *likely*: the payload says so, nobody has looked. Where they do not, the question stays open, and its answers are a checklist."
-        " How to write your own: [writing trees](../writing-trees.md)."
+        "An alert's or event's facts walk through one tree. Where they decide, the walk ends at a leaf whose cause is *likely*: the payload"
+        " says so, nobody has looked. Where they do not, the question stays open, and its answers are a checklist. All facts stand in"
+        " `docs/facts.md` of the relay, and how to write trees in `docs/writing-trees.md`."
     )
     yield ""
     yield "| tree | asks | leaves | examples |"

@@ -16,6 +16,7 @@ from relay.config.load import load
 from relay.config.values import Configuration
 from relay.core import cards, own
 from relay.core.event import Instant, Source
+from relay.core.identity import handle_of
 from relay.core.incident import Incident, Reason
 from relay.core.known import Wanted
 from relay.core.posting import Posting
@@ -128,7 +129,7 @@ def _where(one: Open, now: Instant) -> str:
         shown or "in no channel",
         plural(incident.firing.total, "signal"),
         f"{last} {duration(now - incident.changed_at)} ago",
-        f"part of {incident.folded_into[:4]}" if incident.folded_into else "",
+        f"part of {handle_of(incident.folded_into)}" if incident.folded_into else "",
     ]
     return clean(" · ".join(part for part in parts if part))
 
@@ -216,7 +217,7 @@ def told_channels(found: Sequence[Standing], now: Instant) -> Iterator[Line | st
         yield [(Ink.BOLD, one.name), "  ", (ink, state)]
         yield [(Ink.DIM, f"  {one.configured or 'no longer configured'}")]
         for posting in one.parked[:10]:
-            yield f"  parked {posting.incident[:4]}: {posting.parked}"
+            yield f"  parked {handle_of(posting.incident)}: {posting.parked}"
         if len(one.parked) > 10:
             yield f"  … and {len(one.parked) - 10} more parked"
 

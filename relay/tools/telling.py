@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, Final
 
 from relay.core.event import Effect, Instant, Severity
+from relay.core.identity import handle_of
 from relay.core.incident import Reason
 from relay.core.tree import Heals, Hint
 from relay.core.wording import cut, duration, plural
@@ -81,7 +82,7 @@ def _effect(taken: Taken) -> str:
     if taken.event.effect is Effect.NOTES and taken.reason is Reason.NOTED:
         return _noted(taken)
     said = _BECAME.get(taken.reason, taken.reason.value.replace("_", " "))
-    return said.format((taken.incident or "")[:4])
+    return said.format(handle_of(taken.incident or ""))
 
 
 def _noted(taken: Taken) -> str:

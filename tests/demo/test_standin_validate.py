@@ -4,7 +4,7 @@ import json
 from copy import deepcopy
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]  # it ships no types
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

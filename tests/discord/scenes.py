@@ -53,7 +53,7 @@ def signal(
 def incident(lead: Signal, count: int = 1, **more: Any) -> Incident:  # noqa: ANN401  # any field of the value
     """An open Incident led by `lead`."""
     base = Incident(
-        id="k7f3" + "x" * 22,
+        id="2" * 8 + "k7f3" + "x" * 14,
         subject=lead.subject,
         source=lead.source,
         lead=lead.key,

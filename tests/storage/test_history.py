@@ -109,8 +109,8 @@ async def test_what_was_remembered_last_is_what_is_known(database: Database) -> 
 async def test_open_incidents_come_worst_first_and_oldest_first(database: Database) -> None:
     known = Known()
     for incident in (
-        samples.incident("k7f3-young", severity=Severity.ERROR, opened_at=NOW),
-        samples.incident("k7f3-old", severity=Severity.ERROR, opened_at=NOW - 9),
+        samples.incident("2345678bk7f3-young", severity=Severity.ERROR, opened_at=NOW),
+        samples.incident("2345678bk7f3-old", severity=Severity.ERROR, opened_at=NOW - 9),
         samples.incident("critical", severity=Severity.CRITICAL),
         samples.incident("over", severity=Severity.CRITICAL, closed_at=NOW),
     ):
@@ -118,13 +118,13 @@ async def test_open_incidents_come_worst_first_and_oldest_first(database: Databa
     await saved(database, known)
     assert [i.id for i in await database.read(partial(lists.open_incidents, limit=9))] == [
         "critical",
-        "k7f3-old",
-        "k7f3-young",
+        "2345678bk7f3-old",
+        "2345678bk7f3-young",
     ]
     assert [i.id for i in await database.read(partial(lists.open_incidents, limit=1))] == ["critical"]
     assert [i.id for i in await database.read(partial(lists.open_by_handle, handle="k7f3"))] == [
-        "k7f3-old",
-        "k7f3-young",
+        "2345678bk7f3-old",
+        "2345678bk7f3-young",
     ]
     assert await database.read(partial(lists.open_by_handle, handle="k%")) == []
     assert await database.read(partial(lists.open_by_handle, handle="over")) == []

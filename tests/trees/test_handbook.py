@@ -1,3 +1,4 @@
+import json
 import re
 from pathlib import Path
 
@@ -7,12 +8,15 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from relay.cli import app
+from relay.config.load import load
 from relay.config.trees import load_trees, parse_tree
 from relay.core.facts import FACTS
 from relay.core.tree import Library, nodes
 from relay.tools import handbook
 from relay.tools import trees as tools
+from relay.tools.explain import explain
 from tests.conftest import ROOT
+from tests.tools.payloads import flux
 
 LIBRARY = load_trees()
 PAGES = handbook.handbook(LIBRARY)
@@ -128,3 +132,26 @@ def test_writing_trees_names_every_key_and_limit() -> None:
         f"{loading.MAX_BYTES // 1024} KiB a file, {loading.MAX_LEAVES} leaves, {loading.MAX_QUESTIONS} questions"
         in page
     )
+
+
+@pytest.mark.parametrize(
+    "written, leads_to",
+    [
+        ("https://git.example.org/docs/trees", "https://git.example.org/docs/trees#flux-build-080"),
+        (
+            "https://git.example.org/docs/trees/{tree}.md",
+            "https://git.example.org/docs/trees/flux-kustomization.md#flux-build-080",
+        ),
+    ],
+)
+def test_a_card_leads_to_its_leaf_where_the_handbook_is_published(tmp_path: Path, written: str, leads_to: str) -> None:
+    (tmp_path / "url").write_text("https://discord.com/api/webhooks/1/token")
+    (tmp_path / "relay.yaml").write_text(
+        f'channels: {{ops: {{webhook_url_file: url}}}}\ntrees: {{handbook: "{written}"}}\n'
+    )
+    configuration = load(tmp_path / "relay.yaml", {})
+    assert configuration.trees_folder is None
+    body = flux(message="kustomize build failed: accumulating resources: open /tmp/x/a.yaml: no such file or directory")
+    (found,) = explain(body, configuration, LIBRARY, 1_772_360_000.0)
+    shown = found.problems[0].places[0].shown[0].payload
+    assert f"[FLUX-BUILD-080](<{leads_to}>)" in json.dumps(shown)

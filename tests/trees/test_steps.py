@@ -106,7 +106,8 @@ def test_no_outside_text_reaches_a_hint_but_as_a_short_name(alert: dict[str, str
 
 
 @pytest.mark.parametrize(
-    "value", ["", "-n", "--all", "a b", "a;b", "$(x)", "'", '"', "a\nb", "ø", "x" * 254, "a|b", "a>b", "`x`", "\\"]
+    "value",
+    ["", "-n", "--all", "@file", "a b", "a;b", "$(x)", "'", '"', "a\nb", "ø", "x" * 254, "a|b", "a>b", "`x`", "\\"],
 )
 def test_what_is_no_name_fills_no_blank(value: str) -> None:
     assert not usable(value)

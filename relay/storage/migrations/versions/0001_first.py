@@ -47,6 +47,7 @@ def upgrade() -> None:
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("incident", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("key"),
+        sqlite_with_rowid=False,
     )
     op.create_index("incident_keys_of_incident", "incident_keys", ["incident"])
     op.create_table(
@@ -79,6 +80,7 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.Double()),
         sa.Column("closed_by", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
+        sqlite_with_rowid=False,
     )
     _partial("incidents_expiring", "incidents", ["expires_at"], "closed_at IS NULL AND expires_at IS NOT NULL")
     _partial("incidents_folded", "incidents", ["folded_into"], "folded_into IS NOT NULL")
@@ -139,6 +141,7 @@ def upgrade() -> None:
         sa.Column("healed_at", sa.Double()),
         sa.Column("uid", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("key"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "placements",
@@ -174,6 +177,7 @@ def upgrade() -> None:
         sa.Column("deleted_at", sa.Double()),
         sa.Column("closed", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("incident", "channel"),
+        sqlite_with_rowid=False,
     )
     _partial("postings_due", "postings", ["channel", "rank", "due_at"], "due_at IS NOT NULL")
     _partial("postings_parked", "postings", ["channel"], "parked != ''")
@@ -196,6 +200,7 @@ def upgrade() -> None:
         sa.Column("digest", sa.Text(), nullable=False),
         sa.Column("at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("digest"),
+        sqlite_with_rowid=False,
     )
     op.create_index("recent_at", "recent", ["at"])
     op.create_table(
