@@ -23,7 +23,11 @@ check: .venv/.works ## read the code: style, types, which way imports point, and
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
-# GENERATED: each file made from code is compared here with what the code would make now (one line each).
+	.venv/bin/python -m relay.config.schema | cmp - docs/relay.schema.json
+	.venv/bin/python -m relay.config.schema --docs | cmp - docs/configuration.md
+	.venv/bin/relay trees facts | cmp - docs/facts.md
+	.venv/bin/relay trees handbook --to docs/trees --check
+	.venv/bin/relay check --without-secrets --config docs/relay.yaml
 
 bench: .venv/.works ## measure what docs/ claims: events a second, memory, start
 	.venv/bin/python -m tests.bench

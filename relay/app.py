@@ -18,20 +18,21 @@ from typing import Any, Final
 import aiohttp
 import structlog
 from aiohttp import web
+from sqlalchemy.exc import SQLAlchemyError
 
 from relay import __version__, upkeep
-from relay.config.load import load
+from relay.config.environment import Environment
+from relay.config.live import Live, from_files, with_trees
 from relay.config.problems import ConfigError
 from relay.config.trees import TreeError, load_trees
 from relay.config.values import Configuration
-from relay.config.watch import Watcher
 from relay.core.event import Instant
-from relay.core.policy import Policy
-from relay.core.tree import Library
 from relay.discord.client import DiscordClient
 from relay.observe.metrics import Metrics
 from relay.reconcile import Reconciler
-from relay.storage.engine import Database
+from relay.storage import meta
+from relay.storage.engine import Database, UnusableDatabaseError
+from relay.storage.promise import NotWritten
 from relay.web.door import serve_on
 from relay.web.routes import make_handler
 from relay.writer import Writer
@@ -40,24 +41,12 @@ log = structlog.get_logger(__name__)
 
 WATCH_EVERY: Final = 5.0
 """Seconds between two looks at the files of the configuration."""
+LAST_GOOD: Final = "configuration"
+"""Under which the last configuration that was taken is kept in the database, without secrets."""
 CLOSING: Final = 1.5
 """Seconds for deliveries whose body has come to be committed and answered; what is still coming is not read any more."""
 GRACE: Final = 3.0
 """Seconds for the sender to finish its request. Both together are within what Kubernetes and Flux's retries leave."""
-
-
-@dataclass(slots=True)
-class Live:
-    """What is in force now. Replaced whole by a reload, never changed in part."""
-
-    configuration: Configuration
-    library: Library
-    watcher: Watcher
-    """Of the files it came from, as they were just before they were read."""
-
-    @property
-    def policy(self) -> Policy:
-        return self.configuration.policy
 
 
 @dataclass(slots=True)
@@ -98,23 +87,13 @@ class _Tasks:
         return not self.ended.done()
 
 
-def from_files(path: Path | None, env: Mapping[str, str]) -> Live:
-    """Configuration and trees as the files say now. Raises ConfigError or TreeError, each with file and line."""
-    first = load(
-        path, env
-    )  # It says what to watch; what counts is read after the watch began, so that no change is missed.
-    watcher = Watcher(*(file for file in (first.file, first.trees_folder) if file is not None))
-    configuration = load(path, env)
-    return Live(configuration, load_trees(configuration.trees_folder), watcher)
-
-
 @asynccontextmanager
 async def running(
     path: Path | None, env: Mapping[str, str], *, clock: Callable[[], Instant] = time.time
 ) -> AsyncIterator[Relay]:
-    """A relay, from start to a stop that loses nothing. Raises ConfigError, TreeError, UnusableDatabaseError or OSError at start."""
+    """A relay, from start to a stop that loses nothing. Raises ConfigError, UnusableDatabaseError or OSError at start."""
     async with AsyncExitStack() as parts:
-        live = from_files(path, env)
+        live = await _first(path, env)
         database = Database.open(live.configuration.database_url.reveal(), serving=True)
         parts.push_async_callback(database.close)
         await database.migrate()
@@ -135,7 +114,7 @@ async def running(
         handler = make_handler(writer, lambda: live.configuration, clock, metrics, alive=lambda: tasks.alive)
         runner = await serve_on(handler, *live.configuration.listen, shutdown_timeout=CLOSING)
         parts.push_async_callback(_closed, runner, writer)
-        tasks.start("sender", reconciler.run())
+        tasks.start("sender", _send(live, reconciler))
         tasks.start("history", upkeep.prune_history(writer, lambda: live.configuration, clock))
         tasks.start("gauges", upkeep.measure(database, metrics, lambda: live.policy.channels, clock))
 
@@ -143,6 +122,7 @@ async def running(
             return await _reload(live, path, env, writer, reconciler)
 
         tasks.start("configuration", _watch(live, reload))
+        await _remember(live, writer)
         _say_what_is_open(live)
         relay = Relay(live, database, writer, reconciler, metrics, _addresses(runner), ended, reload)
         log.info("serving", version=__version__, addresses=[f"{host}:{port}" for host, port in relay.addresses])
@@ -159,6 +139,18 @@ def _addresses(runner: web.ServerRunner) -> list[tuple[str, int]]:
     return [(address[0], address[1]) for address in runner.addresses]
 
 
+_WAITING: Final[Mapping[str, Callable[[Configuration], object]]] = {
+    "hours": lambda told: told.hours,
+    "heartbeats": lambda told: told.heartbeats,
+    "ping": lambda told: told.ping,
+    "edges": lambda told: told.edges_folder,
+    "distribution": lambda told: told.policy.distribution,
+    "fallback": lambda told: any(channel.fallback for channel in told.policy.channels.values()),
+    "remind": lambda told: any(channel.remind for channel in told.policy.channels.values()),
+}
+"""Settings that are read and checked, and that nothing acts upon yet: whoever sets one should not believe that it works."""
+
+
 def _say_what_is_open(live: Live) -> None:
     """One line for each source that is locked or open to anybody, so that neither is a surprise."""
     for source in live.configuration.sources:
@@ -166,6 +158,8 @@ def _say_what_is_open(live: Live) -> None:
             log.warning("source locked", source=source.name, help=source.locked_because)
         elif not source.credentials:
             log.warning("source open to anybody who reaches it", source=source.name, path=source.path)
+    if waiting := [name for name, given in _WAITING.items() if given(live.configuration)]:
+        log.warning("settings without effect in this version", settings=waiting)
 
 
 async def _closed(runner: web.ServerRunner, writer: Writer) -> None:
@@ -189,6 +183,65 @@ async def _stopped(tasks: _Tasks, writer: Writer, reconciler: Reconciler) -> Non
     await asyncio.wait(set(tasks.running.values()))
 
 
+async def _send(live: Live, reconciler: Reconciler) -> None:
+    """The sender, once the trees are read: deliveries need not wait for them. A broken tree of the operator's stops nobody."""
+    before = live.library
+    try:
+        library = await asyncio.to_thread(load_trees, live.configuration.trees_folder)
+    except TreeError as error:
+        log.error("trees refused, those that ship with the relay are in use", problems=str(error).splitlines())  # noqa: TRY400  # an operator's mistake
+        library = await asyncio.to_thread(load_trees)
+    if live.library is before:  # Else a reload was faster.
+        live.library = library
+    await reconciler.run()
+
+
+# --- the last good configuration ----------------------------------------------------------------------------------------
+
+
+async def _first(path: Path | None, env: Mapping[str, str]) -> Live:
+    """What the files say; where they are refused, what they said when they were last taken. Raises ConfigError."""
+    try:
+        return from_files(path, env)
+    except ConfigError as error:
+        kept = await _kept(env)
+        if kept is None:
+            raise
+        try:
+            live = from_files(path, env, text=kept)
+        except ConfigError:
+            raise error from None
+        log.error("configuration refused, the last good one is in use", problems=str(error).splitlines())  # noqa: TRY400  # as above
+        return live
+
+
+async def _kept(env: Mapping[str, str]) -> str | None:
+    """The last configuration that was taken, without secrets; None where there is none, or no database that holds one."""
+    wrong: list[str] = []
+    url = Environment(env, lambda name, _: wrong.append(name)).database_url()
+    if wrong:
+        return None
+    try:
+        database = Database.open(url.reveal(), making=False)
+    except UnusableDatabaseError:
+        return None
+    try:
+        return (
+            await database.read(lambda connection: meta.get_meta(connection, LAST_GOOD))
+            if await database.version()
+            else None
+        )
+    except SQLAlchemyError:
+        return None
+    finally:
+        await database.close()
+
+
+async def _remember(live: Live, writer: Writer) -> None:
+    text = live.configuration.text
+    await writer.transact(lambda connection: meta.set_meta(connection, LAST_GOOD, text))
+
+
 # --- reloading ----------------------------------------------------------------------------------------------------------
 
 
@@ -197,16 +250,20 @@ async def _reload(
 ) -> bool:
     """Take the files whole, or refuse them loudly and keep what is in force. Returns whether they were taken."""
     try:
-        fresh = await asyncio.to_thread(from_files, path, env)
+        fresh = await asyncio.to_thread(lambda: with_trees(from_files(path, env)))
     except (ConfigError, TreeError) as error:
-        log.error("configuration refused, the last good one stays", problems=str(error).splitlines())  # noqa: TRY400  # an operator's mistake
+        log.error("configuration refused, the last good one stays", problems=str(error).splitlines())  # noqa: TRY400  # as above
         return False
     if _fixed(fresh.configuration) != _fixed(live.configuration):
         log.warning("listen address, database and Discord's address change with the next start only")
-    live.configuration, live.library, live.watcher = fresh.configuration, fresh.library, fresh.watcher
+    live.take(fresh)
     log.info("configuration taken", channels=len(live.configuration.channels), trees=len(live.library.trees))
     writer.look()
     reconciler.reload()
+    try:
+        await _remember(live, writer)
+    except NotWritten as error:
+        log.warning("configuration not remembered", why=str(error))
     return True
 
 
@@ -228,20 +285,23 @@ async def _watch(live: Live, reload: Callable[[], Coroutine[Any, Any, bool]]) ->
 async def serve(path: Path | None, env: Mapping[str, str]) -> None:
     """Run until SIGTERM or SIGINT; SIGHUP reloads. Raises what `running` raises, or what killed a part."""
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
+    stop, hung_up = asyncio.Event(), asyncio.Event()
+    # All before the door opens: a signal that nobody waits for would end the process on the spot.
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, hung_up.set)
     async with running(path, env) as relay:
-        reloads: set[asyncio.Task[bool]] = set()
-
-        def hang_up() -> None:
-            task = asyncio.ensure_future(relay.reload())
-            reloads.add(task)
-            task.add_done_callback(reloads.discard)
-
-        loop.add_signal_handler(signal.SIGHUP, hang_up)
         relay.ended.add_done_callback(lambda _: stop.set())
+        reloads = asyncio.create_task(_reload_when(hung_up, relay))
         gc.freeze()  # What the start made stays: looking through all of it again and again would make senders wait.
         await stop.wait()
+        reloads.cancel()
         if relay.ended.done():
             relay.ended.result()
+
+
+async def _reload_when(hung_up: asyncio.Event, relay: Relay) -> None:
+    while True:
+        await hung_up.wait()
+        hung_up.clear()
+        await relay.reload()

@@ -25,6 +25,7 @@ from relay.core.signal import Signal
 
 MAX_LOOKS: Final = 3
 """Commands one Hint shows: more is a manual."""
+MAX_OTHERS: Final = 10
 NONE_OF_THESE: Final = "none of these"
 
 _CUT: Final = 80
@@ -100,7 +101,7 @@ class Hint:
     checklist: tuple[tuple[str, str], ...] = ()
     """For an open question: answer → what it would mean, `exit 1` → `its log`."""
     also: tuple[str, ...] = ()
-    """Other answers that hold at the same time, where several may: the scheduler's clauses."""
+    """Other answers that hold at the same time (the scheduler's clauses), and the other objects of a list. Text from outside."""
     because: str = ""
     """What chose this tree, in one line. Text from outside."""
 
@@ -148,6 +149,24 @@ def pattern_sets(asked: Iterable[Matcher]) -> Mapping[str, PatternSet]:
     return MappingProxyType({name: PatternSet(values) for name, values in texts.items() if len(values) > 1})
 
 
+def verdicts(sets: Mapping[str, PatternSet], known: Mapping[str, str]) -> Fits:
+    """`fits` for matchers of `sets`, with one pass over each fact's value for all patterns that ask about it."""
+    seen: dict[str, frozenset[str]] = {}
+
+    def fit(matcher: Matcher) -> bool | None:
+        value = known.get(matcher.name)
+        if not value:
+            return _of_absent(matcher)
+        patterns = sets.get(matcher.name)
+        if patterns is None or matcher.op is Op.EQUAL or matcher.op is Op.NOT_EQUAL:
+            return matcher.matches(known)
+        if matcher.name not in seen:
+            seen[matcher.name] = frozenset(patterns.fitting(value))
+        return (matcher.value in seen[matcher.name]) is (matcher.op is Op.MATCHES)
+
+    return fit
+
+
 @dataclass(frozen=True, slots=True)
 class Branch:
     """One answer to a question, and what follows. `means` says in a few words what it would mean, for the checklist."""
@@ -182,21 +201,8 @@ class Node:
         object.__setattr__(self, "_sets", pattern_sets(asked))
 
     def verdicts(self, known: Mapping[str, str]) -> Fits:
-        """`fits` for the branches, with one pass over each fact's value for all patterns that ask about it."""
-        seen: dict[str, frozenset[str]] = {}
-
-        def fit(matcher: Matcher) -> bool | None:
-            value = known.get(matcher.name)
-            if not value:
-                return _of_absent(matcher)
-            patterns = self._sets.get(matcher.name)
-            if patterns is None or matcher.op is Op.EQUAL or matcher.op is Op.NOT_EQUAL:
-                return matcher.matches(known)
-            if matcher.name not in seen:
-                seen[matcher.name] = frozenset(patterns.fitting(value))
-            return (matcher.value in seen[matcher.name]) is (matcher.op is Op.MATCHES)
-
-        return fit
+        """`fits` for the branches."""
+        return verdicts(self._sets, known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -565,9 +571,6 @@ class _Start:
     tree: DecisionTree
     all_of: tuple[Matcher, ...]
 
-    def fits(self, known: Facts) -> bool:
-        return all(fits(matcher, known) for matcher in self.all_of)
-
 
 class _Starts:
     """The starts of all trees, in the order in which they are tried; those by alertname are found by it."""
@@ -582,6 +585,7 @@ class _Starts:
         for index, name in enumerate(name for _, name in named if name):
             (self._fitting if name.op is Op.MATCHES else self._exact).setdefault(name.value, []).append(index)
         self._names = PatternSet(self._fitting)
+        self._sets = pattern_sets(matcher for start in starts for matcher in start.all_of)
 
     def first(self, known: Facts) -> _Start | None:
         """One that starts by alertname before one that starts by anything else."""
@@ -589,7 +593,8 @@ class _Starts:
         found = {index for text in self._names.fitting(name) for index in self._fitting[text]}
         ordered = sorted(found.union(self._exact.get(name, ())))
         candidates = chain((self._by_name[index] for index in ordered), self._others)
-        return next((start for start in candidates if start.fits(known)), None)
+        fit = verdicts(self._sets, known)
+        return next((start for start in candidates if all(map(fit, start.all_of))), None)
 
 
 def _name_of(start: _Start) -> Matcher | None:
@@ -618,7 +623,10 @@ class Library:
 
     def hint(self, signal: Signal, history: Mapping[str, str] = EMPTY) -> Hint:
         """What is known about `signal`, and what to do next; without a tree for it an honest first look, and no cause."""
-        return self.explain(facts(signal, history))
+        hint = self.explain(facts(signal, history))
+        # A health-check list: the walk went by the worst, which is named first.
+        others = tuple(f"{one.kind} {one.place}" for one in signal.names[1:MAX_OTHERS])
+        return replace(hint, also=(*hint.also, *others)) if others else hint
 
     def explain(self, known: Facts) -> Hint:
         """As `hint`, from facts."""

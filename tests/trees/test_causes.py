@@ -310,6 +310,12 @@ def test_there_are_at_least_twenty_five() -> None:
     assert len(CAUSES) >= 25
 
 
+def test_of_a_list_the_worst_has_the_hint_and_the_others_are_named() -> None:
+    hint = CAUSES["a health check"].hint
+    assert "plex" in hint.cause
+    assert hint.also == ("Deployment media/sonarr",)
+
+
 @EACH
 def test_it_is_the_right_leaf(cause: Cause) -> None:
     assert cause.hint.leaf == cause.leaf
