@@ -10,6 +10,7 @@ from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 from relay.config.secrets import Secret, SecretSource
@@ -56,12 +57,12 @@ def _held(sources: Sequence[SecretSource]) -> Iterator[Secret]:
     yield from (now for one, before in zip(sources, recent, strict=True) if (now := one.current()) is not before)
 
 
-def variants(key: Secret) -> Iterator[bytes]:
+@lru_cache(maxsize=64)
+def variants(key: Secret) -> tuple[bytes, ...]:
     """The key as it was configured, with a newline, and stripped: which of them Flux signs with depends on its version and on `echo`."""
     raw = key.raw()
     stripped = raw.strip()
-    if stripped:
-        yield from dict.fromkeys((raw, raw + b"\n", stripped))
+    return tuple(dict.fromkeys((raw, raw + b"\n", stripped))) if stripped else ()
 
 
 def by_headers(kind: Source, credentials: Credentials, headers: Mapping[str, str]) -> Proof | Signature:
