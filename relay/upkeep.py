@@ -36,7 +36,7 @@ async def prune_history(
     while True:
         keep = configuration().history_keep
         try:
-            bitten = await writer.transact(lambda connection: prune(connection, clock(), keep))
+            bitten = await writer.transact(partial(prune, now=clock(), keep=keep))
         except NotWritten as error:
             log.warning("history waits", why=str(error))
             bitten = 0
@@ -47,7 +47,11 @@ def _counted(
     connection: Connection, now: Instant, channels: Iterable[str]
 ) -> tuple[lists.Counts, dict[str, int], Counter[str]]:
     waiting = {name: delivery.due_count(connection, name, now, CAP) for name in channels}
-    return lists.counts(connection, now, CAP), waiting, Counter(p.channel for p in lists.parked_postings(connection, CAP))
+    return (
+        lists.counts(connection, now, CAP),
+        waiting,
+        Counter(p.channel for p in lists.parked_postings(connection, CAP)),
+    )
 
 
 async def measure(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from time import monotonic
 from typing import Any, Final, TypeVar, cast
 
 import structlog
@@ -33,6 +34,8 @@ log = structlog.get_logger(__name__)
 
 BATCH: Final = 256
 """Events in one transaction at most: what keeps a large delivery from making all others wait."""
+APART: Final = 0.005
+"""Seconds between the beginnings of two transactions, at least: what a commit's own cost is spread over."""
 TICK: Final = 5.0
 """Seconds between two looks for a deadline, at most."""
 
@@ -110,7 +113,11 @@ class Writer:
                 await self._arrived.wait()
                 self._arrived.clear()
                 while self._waiting:
+                    began = monotonic()
                     await self._commit(self._next_batch())
+                    if len(self._waiting) < BATCH and not self._stopping:
+                        # A stream of single events shares its transactions; a single one never waits.
+                        await asyncio.sleep(began + APART - monotonic())
                 if self._stopping:
                     return
         finally:

@@ -48,7 +48,7 @@ def take(known: Known, event: Event, policy: Policy) -> Reason:
         return applied.reason
     if _needs_incident(known, before, applied):
         return _join(known, applied.signal, event, policy)
-    return _moved(known, before, applied, event, policy)
+    return _moved(known, before, applied.signal, applied, event, policy)
 
 
 def _needs_incident(known: Known, before: Signal | None, applied: Applied) -> bool:
@@ -215,10 +215,11 @@ def _enter(known: Known, signal: Signal, incident: Incident, event: Event, polic
 # --- a Signal that moves ------------------------------------------------------------------------------------------------
 
 
-def _moved(known: Known, before: Signal | None, applied: Applied, event: Event, policy: Policy) -> Reason:
+def _moved(
+    known: Known, before: Signal | None, signal: Signal, applied: Applied, event: Event, policy: Policy
+) -> Reason:
     """A Signal of a known Incident changed, repeated or ended; or is held, and has none yet."""
-    signal, reason = applied.signal, applied.reason
-    assert signal is not None
+    reason = applied.reason
     if applied.touched:
         known.touch_signal(signal)
     else:

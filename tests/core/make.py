@@ -25,7 +25,7 @@ POLICY = Policy(
 )
 
 
-def flux(  # noqa: PLR0913  # each argument is a thing a test may be about
+def flux(  # each argument is a thing a test may be about
     name: str = "apps",
     *,
     kind: str = "Kustomization",
@@ -76,11 +76,17 @@ def flux(  # noqa: PLR0913  # each argument is a thing a test may be about
 def beat(name: str = "apps", at: Instant = NOW, **rest: Any) -> Event:  # noqa: ANN401  # passed on
     """A health beat: a Kustomization that reconciled."""
     return flux(
-        name, effect=Effect.CLOSES, reason="ReconciliationSucceeded", message="Reconciliation finished", at=at, beat=True, **rest
+        name,
+        effect=Effect.CLOSES,
+        reason="ReconciliationSucceeded",
+        message="Reconciliation finished",
+        at=at,
+        beat=True,
+        **rest,
     )
 
 
-def alert(  # noqa: PLR0913  # as above
+def alert(  # as above
     alertname: str = "KubePodCrashLooping",
     *,
     severity: Severity = Severity.WARNING,

@@ -78,7 +78,10 @@ APART: list[tuple[str, list[Event]]] = [
     ("one alertname in two groups", [alert(labels={"x": "1"}, group="1"), alert(labels={"x": "2"}, group="2")]),
     (
         "two workloads in one namespace",
-        [alert(subject=pod("a-0"), labels={"pod": "a"}, group="1"), alert(subject=pod("b-0"), labels={"pod": "b"}, group="2")],
+        [
+            alert(subject=pod("a-0"), labels={"pod": "a"}, group="1"),
+            alert(subject=pod("b-0"), labels={"pod": "b"}, group="2"),
+        ],
     ),
     (
         "two alerts of one node",
@@ -97,14 +100,14 @@ APART: list[tuple[str, list[Event]]] = [
 ]
 
 
-@pytest.mark.parametrize(("sentence", "events"), TOGETHER, ids=[sentence for sentence, _ in TOGETHER])
+@pytest.mark.parametrize("sentence, events", TOGETHER, ids=[sentence for sentence, _ in TOGETHER])
 def test_these_are_one_problem(sentence: str, events: list[Event]) -> None:
     assert len(incidents(*events)) == 1, sentence
     if "list" not in sentence:
         assert len(incidents(*reversed(events))) == 1, sentence
 
 
-@pytest.mark.parametrize(("sentence", "events"), APART, ids=[sentence for sentence, _ in APART])
+@pytest.mark.parametrize("sentence, events", APART, ids=[sentence for sentence, _ in APART])
 def test_these_are_two_problems(sentence: str, events: list[Event]) -> None:
     assert len(incidents(*events)) == 2, sentence
 
@@ -118,7 +121,15 @@ def test_the_weaker_severity_last_seen_before_the_stronger_does_not_keep_it_open
     known, reasons = taken(
         alert("Full", severity=Severity.WARNING, group="w"),
         alert("Full", severity=Severity.CRITICAL, group="c", at=NOW + 60, starts_at=NOW + 60),
-        alert("Full", severity=Severity.CRITICAL, group="c", firing=False, at=NOW + 600, starts_at=NOW + 60, ends_at=NOW + 590),
+        alert(
+            "Full",
+            severity=Severity.CRITICAL,
+            group="c",
+            firing=False,
+            at=NOW + 600,
+            starts_at=NOW + 60,
+            ends_at=NOW + 590,
+        ),
     )
     assert reasons == [Reason.OPENED, Reason.ESCALATED, Reason.RESOLVED]
     assert not next(iter(known.incidents.values())).is_open
@@ -136,7 +147,15 @@ def test_the_weaker_severity_seen_again_does() -> None:
         alert("Full", severity=Severity.WARNING, group="w"),
         alert("Full", severity=Severity.CRITICAL, group="c", at=NOW + 60, starts_at=NOW + 60),
         alert("Full", severity=Severity.WARNING, group="w", at=NOW + 90),
-        alert("Full", severity=Severity.CRITICAL, group="c", firing=False, at=NOW + 600, starts_at=NOW + 60, ends_at=NOW + 590),
+        alert(
+            "Full",
+            severity=Severity.CRITICAL,
+            group="c",
+            firing=False,
+            at=NOW + 600,
+            starts_at=NOW + 60,
+            ends_at=NOW + 590,
+        ),
     )
     assert reasons[-1] is Reason.EASED
     (incident,) = known.incidents.values()
@@ -147,7 +166,15 @@ def test_the_weaker_severity_opens_it_again_when_it_speaks_after_the_end() -> No
     known, reasons = taken(
         alert("Full", severity=Severity.WARNING, group="w"),
         alert("Full", severity=Severity.CRITICAL, group="c", at=NOW + 60, starts_at=NOW + 60),
-        alert("Full", severity=Severity.CRITICAL, group="c", firing=False, at=NOW + 600, starts_at=NOW + 60, ends_at=NOW + 590),
+        alert(
+            "Full",
+            severity=Severity.CRITICAL,
+            group="c",
+            firing=False,
+            at=NOW + 600,
+            starts_at=NOW + 60,
+            ends_at=NOW + 590,
+        ),
         alert("Full", severity=Severity.WARNING, group="w", at=NOW + 660),
     )
     assert reasons[-1] is Reason.REOPENED
@@ -192,7 +219,7 @@ def test_what_a_channel_does_not_show_owes_it_nothing() -> None:
 def test_what_heals_within_its_hold_is_counted_and_never_due() -> None:
     held = replace(POLICY, flux_hold=30.0)
     known, reasons = taken(flux(), beat(at=NOW + 10), policy=held)
-    assert reasons == [Reason.OPENED, Reason.RESOLVED] or reasons == [Reason.OPENED, Reason.HEALED]
+    assert reasons == [Reason.OPENED, Reason.HEALED]
     assert [posting.due_at for posting in known.postings.values()] == [None]
     assert next(iter(known.objects.values())).healed == 1
 

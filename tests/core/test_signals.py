@@ -106,7 +106,12 @@ ALERTS: list[Row] = [
         [Reason.OPENED, Reason.LATE_RESOLVE],
         1,
     ),
-    ("a resolve of something never seen shows nothing", [alert(firing=False, ends_at=NOW)], [Reason.UNKNOWN_RESOLVE], 0),
+    (
+        "a resolve of something never seen shows nothing",
+        [alert(firing=False, ends_at=NOW)],
+        [Reason.UNKNOWN_RESOLVE],
+        0,
+    ),
     (
         "a firing of a closed episode is held",
         [alert(), alert(firing=False, at=NOW + 300, ends_at=NOW + 290), alert(at=NOW + 310)],
@@ -147,7 +152,11 @@ ALERTS: list[Row] = [
 ]
 
 
-@pytest.mark.parametrize(("sentence", "events", "reasons", "still_open"), [*FLUX, *ALERTS], ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    "sentence, events, reasons, still_open",
+    [*FLUX, *ALERTS],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
 def test_each_event_does_what_the_references_say(
     sentence: str, events: list[Event], reasons: list[Reason], still_open: int
 ) -> None:
