@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Final
 
+from relay.core.facts import Facts
+from relay.core.tree import Library
 from tests.bench import bodies, machine, stage
 from tests.bench.load import Result
 
@@ -260,6 +262,40 @@ def parts() -> Iterator[Figure]:
     )
 
 
+def trees() -> Iterator[Figure]:
+    """The whole library, asked for each of its own examples; and what it holds."""
+    from relay.config.trees import load_trees
+    from relay.core.facts import derive
+    from relay.core.tree import nodes, written
+
+    library, loads = load_trees(None), []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        library = load_trees(None)
+        loads.append((time.perf_counter() - began) * 1000)
+    asked = [derive(example.given) for tree in library.trees for example in tree.examples]
+    walks = [_walked(library, asked) for _ in range(ROUNDS + 1)][1:]  # The first one compiles what is first asked.
+    yield at_most("all trees loaded", loads, 300.0, "ms")
+    yield Figure("one walk of the library, p50", [median(walk) for walk in walks], "µs")
+    yield at_most("one walk of the library, p99", [quantiles(walk, n=100)[98] for walk in walks], 300.0, "µs")
+    found = [node for tree in library.trees for node in nodes(tree.root)]
+    yield Figure("trees", [float(len(library.trees))])
+    yield Figure("… with leaves and questions", [float(sum(bool(node.leaf) for node in found))])
+    yield Figure("… and examples", [float(len(asked))])
+    yield Figure(
+        "… and commands", [float(len({written(step.run) for node in found for step in node.steps if step.run}))]
+    )
+
+
+def _walked(library: Library, asked: list[Facts]) -> list[float]:
+    taken = []
+    for known in asked:
+        began = time.perf_counter()
+        library.explain(known)
+        taken.append((time.perf_counter() - began) * 1e6)
+    return taken
+
+
 def _each(work: Callable[[], object], times: int = 500, rounds: int = 7) -> list[float]:
     taken = []
     for _ in range(rounds):
@@ -278,4 +314,5 @@ ALL: Final[dict[str, Callable[[], Iterator[Figure]]]] = {
     "memory": memory,
     "worst": worst,
     "parts": parts,
+    "trees": trees,
 }
