@@ -35,7 +35,9 @@ log = structlog.get_logger(__name__)
 BATCH: Final = 256
 """Events in one transaction at most: what keeps a large delivery from making all others wait."""
 APART: Final = 0.005
-"""Seconds between the beginnings of two transactions, at least: what a commit's own cost is spread over."""
+"""Seconds from the beginning of a small transaction to the next one, at least: what a commit's own cost is spread over."""
+SMALL: Final = 8
+"""Deliveries; fewer make a small transaction."""
 TICK: Final = 5.0
 """Seconds between two looks for a deadline, at most."""
 
@@ -113,10 +115,10 @@ class Writer:
                 await self._arrived.wait()
                 self._arrived.clear()
                 while self._waiting:
-                    began = monotonic()
-                    await self._commit(self._next_batch())
-                    if len(self._waiting) < BATCH and not self._stopping:
-                        # A stream of single events shares its transactions; a single one never waits.
+                    began, batch = monotonic(), self._next_batch()
+                    await self._commit(batch)
+                    if len(batch) < SMALL and not self._stopping:
+                        # A stream of single events shares its transactions; a single one never waits, nor does a storm.
                         await asyncio.sleep(began + APART - monotonic())
                 if self._stopping:
                     return

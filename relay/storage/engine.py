@@ -276,7 +276,7 @@ def _sqlite_engine(path: Path) -> Engine:
             "journal_mode = WAL",
             "synchronous = FULL",
             "temp_store = MEMORY",
-            "cache_size = -16384",
+            "cache_size = -8192",
             "wal_autocheckpoint = 16000",
             "journal_size_limit = 67108864",
         ):

@@ -181,7 +181,7 @@ def start() -> Iterator[Figure]:
 
 def memory() -> Iterator[Figure]:
     """What it holds when idle, and after a storm that opened 100,000 Incidents; and whether the same event costs more then."""
-    with stage.folder() as place, stage.discord() as api, stage.relay(place, api) as server:
+    with stage.folder() as place, stage.discord() as api, stage.relay(place, api, again=True) as server:
         time.sleep(2.0)
         idle = machine.resident(server.pid)
         server.load("new", 100)

@@ -71,11 +71,14 @@ def discord() -> Iterator[str]:
 
 
 @contextmanager
-def relay(place: Path, api: str, database: str = "") -> Iterator[Server]:
-    """`relay serve` on a database of its own in `place`, ready."""
+def relay(place: Path, api: str, database: str = "", *, again: bool = False) -> Iterator[Server]:
+    """`relay serve` on a database of its own in `place`, ready; or, `again`, not for the first time: nothing had to be migrated."""
     here = Path(tempfile.mkdtemp(dir=place))
     env = settings(here, api, database)
     port = int(env["RELAY_LISTEN"].rpartition(":")[2])
+    if again:
+        with process("relay", "serve", env=env) as running:
+            wait_until_ready(port, running)
     with process("relay", "serve", env=env) as running:
         wait_until_ready(port, running)
         yield Server(port, running.pid)
