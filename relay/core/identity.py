@@ -158,8 +158,3 @@ def normalise(message: str) -> str:
 def _sorted_list(text: str) -> str:
     """A health list in a fixed order: Flux prints a Go map, whose order is random per run."""
     return "[" + ", ".join(sorted(text[1:-1].split(", "))) + "]"
-
-
-def cause_digest(message: str) -> str:
-    """Equal for messages that differ only in noise: the same cause again, not news."""
-    return digest("cause", normalise(message))

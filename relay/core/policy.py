@@ -30,7 +30,6 @@ class IncidentPolicy:
     expire_after: float = 7 * 86400.0
     refire_hold: float = 60.0
     """How long a firing of a closed episode waits for its resolve (reference: alertmanager.md §4)."""
-    late_after: float = 300.0
     group: Grouping = Grouping.ALERTNAME
     flap_reopenings: int = 3
     flap_within: float = 3600.0

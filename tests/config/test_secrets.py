@@ -9,6 +9,7 @@ import os
 import pickle
 import pprint
 import string
+import time
 import traceback
 from dataclasses import asdict
 from pathlib import Path
@@ -317,3 +318,23 @@ def test_the_ping_is_any_web_address(url: str) -> None:
 )
 def test_the_ping_is_nothing_else(url: str) -> None:
     assert ping_check(Secret(url)) == "it is not a web address"
+
+
+def test_a_secret_that_was_replaced_is_at_most_a_second_old(tmp_path: Path) -> None:
+    """The file has long been written, so that a look at it may be spared; then the key is revoked."""
+    file = tmp_path / "key"
+    file.write_text("old")
+    long_ago = time.time() - 60
+    os.utime(file, (long_ago, long_ago))
+    secret = SecretFile(file)
+    assert secret.current().matches(b"old")
+    file.write_text("new")
+    os.utime(file, (long_ago + 1, long_ago + 1))
+    assert secret.current().matches(b"new"), "whoever is refused asks again, and is let in at once"
+    file.write_text("newest")
+    os.utime(file, (long_ago + 2, long_ago + 2))
+    deadline = time.monotonic() + 5.0
+    while secret.recent().matches(b"new"):
+        assert time.monotonic() < deadline, "the revoked one is still accepted"
+        time.sleep(0.05)
+    assert secret.recent().matches(b"newest")
