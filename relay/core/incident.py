@@ -25,6 +25,8 @@ class Reason(StrEnum):
     SURFACED = "surfaced"
     FLAPPING = "flapping"
     NO_NEWS = "no_news"
+    HEARD_AGAIN = "heard_again"
+    """There is news of what was grey."""
     EXPIRED = "expired"
     RESOLVED = "resolved"
     CLOSED_BY_HAND = "closed_by_hand"
@@ -41,6 +43,8 @@ class Reason(StrEnum):
     HELD = "held"
     NOTED = "noted"
     NOT_SHOWN = "not_shown"
+    OTHER_CLUSTER = "other_cluster"
+    """Two clusters share a name, and this one did not open what it would close."""
     HEALED = "healed"
     """It ended within its hold: counted, never shown."""
 
@@ -63,6 +67,7 @@ _VISIBLE = frozenset(
         Reason.SURFACED,
         Reason.FLAPPING,
         Reason.NO_NEWS,
+        Reason.HEARD_AGAIN,
         Reason.EXPIRED,
         Reason.RESOLVED,
         Reason.CLOSED_BY_HAND,
@@ -70,6 +75,20 @@ _VISIBLE = frozenset(
         Reason.CHANNEL_REMOVED,
     }
 )
+
+
+class Hold(StrEnum):
+    """What an opening waits for before it is shown."""
+
+    NONE = ""
+    PLAIN = "plain"
+    """So many seconds, as the configuration says."""
+    ITSELF = "itself"
+    """It can heal by itself: until the second time."""
+    HELM = "helm"
+    """Until Helm's remediation is known."""
+    UNKNOWN = "unknown"
+    """The trees do not tell."""
 
 
 @value(frozen=True, slots=True)
@@ -145,7 +164,25 @@ class Incident:
     follows: str | None = None
     """The Incident that this one names as its predecessor: the same problem, longer ago than `reopen_within`."""
     expires_at: Instant | None = None
+    """When silence has lasted too long: it turns grey then, and once grey it is given up. None where it may last for ever."""
     closed_by: str = ""
+    root: str = ""
+    """Of a cause that does not report itself, its key: `webhook:kyverno-svc`, `host:ghcr.io/denied`, `dns`; it has no members."""
+    hold: Hold = Hold.NONE
+    """What it waits for while it is not visible yet."""
+    probably: bool = False
+    """It is folded by an edge that stock labels cannot prove."""
+    effects: Firing = Firing()
+    """How many open Incidents are folded into it, by severity."""
+    tend_at: Instant | None = None
+    """When the Incidents folded into it must be looked after: it is over, open again, or folded itself."""
+    surface_at: Instant | None = None
+    """When it is shown on its own, if it still goes on: its cause is over."""
+    silent_since: Instant | None = None
+    """Since when there is no news of it: its card is grey, we do not know."""
+    change_revision: str = ""
+    """The last revision that touched its object shortly before it opened; evidence, not proof."""
+    change_at: Instant | None = None
 
     @property
     def is_open(self) -> bool:

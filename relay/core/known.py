@@ -35,6 +35,9 @@ class KnownObject:
     """How often it failed and healed within its hold since it was last shown."""
     healed_at: Instant | None = None
     uid: str = ""
+    uid_before: str = ""
+    twin: bool = False
+    """Two uids take turns: two clusters share a name."""
 
 
 @value(frozen=True, slots=True)
@@ -88,6 +91,8 @@ class Known:
     incidents: dict[str, Incident] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
     """Join key → the open Incident that holds it."""
+    waiting: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Key of a cause → the open Incidents that would fold under it, each with the name of the edge that says so."""
     postings: dict[tuple[str, str], Posting] = field(default_factory=dict)
     """(Incident, Channel) → Posting."""
     objects: dict[str, KnownObject] = field(default_factory=dict)

@@ -58,6 +58,10 @@ class Signal:
     superseded: bool = False
     """A stronger severity of the same alert opened after it was last seen: it does not keep the Incident open."""
     incident: str | None = None
+    longest_gap: float = 0.0
+    """Seconds between two times it was said, at most; what passed while the relay did not run is no gap."""
+    gaps: int = 0
+    """How many were seen: before the first one nothing is learnt."""
     remediated: str = ""
     """`RollbackSucceeded` or `UninstallSucceeded`: Helm undid the change, and it is still broken."""
 

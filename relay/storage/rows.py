@@ -9,7 +9,7 @@ from pydantic_core import from_json, to_json
 
 from relay.core.card import Form
 from relay.core.event import EMPTY, Severity, Source, Subject
-from relay.core.incident import Firing, Incident, Reason
+from relay.core.incident import Firing, Hold, Incident, Reason
 from relay.core.known import Entry, KnownObject
 from relay.core.posting import Degraded, Message, Placement, Posting
 from relay.core.signal import Signal, State
@@ -22,6 +22,7 @@ _SOURCES: Final = {source.value: source for source in Source}
 _SEVERITIES: Final = {severity.value: severity for severity in Severity}
 _STATES: Final = {state.value: state for state in State}
 _REASONS: Final = {reason.value: reason for reason in Reason}
+_HOLDS: Final = {hold.value: hold for hold in Hold}
 _DEGRADED: Final = {degraded.value: degraded for degraded in Degraded}
 
 
@@ -84,6 +85,8 @@ def from_signal(signal: Signal) -> Stored:
         signal.held_until,
         signal.superseded,
         signal.incident,
+        signal.longest_gap,
+        signal.gaps,
         signal.remediated,
     )
 
@@ -114,12 +117,14 @@ def to_signal(row: Stored) -> Signal:
         held_until=row[24],
         superseded=bool(row[25]),
         incident=row[26],
-        remediated=row[27],
+        longest_gap=row[27],
+        gaps=row[28],
+        remediated=row[29],
     )
 
 
 def from_incident(incident: Incident) -> Stored:
-    subject, firing = incident.subject, incident.firing
+    subject, firing, effects = incident.subject, incident.firing, incident.effects
     return (
         incident.id,
         subject.cluster,
@@ -148,6 +153,18 @@ def from_incident(incident: Incident) -> Stored:
         incident.follows,
         incident.expires_at,
         incident.closed_by,
+        incident.root,
+        incident.hold.value,
+        incident.probably,
+        effects.info,
+        effects.warning,
+        effects.error,
+        effects.critical,
+        incident.tend_at,
+        incident.surface_at,
+        incident.silent_since,
+        incident.change_revision,
+        incident.change_at,
     )
 
 
@@ -174,6 +191,15 @@ def to_incident(row: Stored) -> Incident:
         follows=row[24],
         expires_at=row[25],
         closed_by=row[26],
+        root=row[27],
+        hold=_HOLDS[row[28]],
+        probably=bool(row[29]),
+        effects=Firing(row[30], row[31], row[32], row[33]),
+        tend_at=row[34],
+        surface_at=row[35],
+        silent_since=row[36],
+        change_revision=row[37],
+        change_at=row[38],
     )
 
 
@@ -247,6 +273,8 @@ def from_object(thing: KnownObject) -> Stored:
         thing.healed,
         thing.healed_at,
         thing.uid,
+        thing.uid_before,
+        thing.twin,
     )
 
 
@@ -263,6 +291,8 @@ def to_object(row: Stored) -> KnownObject:
         healed=row[12],
         healed_at=row[13],
         uid=row[14],
+        uid_before=row[15],
+        twin=bool(row[16]),
     )
 
 

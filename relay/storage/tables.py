@@ -107,6 +107,8 @@ signals: Final = Table(
     _at_times("held_until"),
     _flag("superseded"),
     _maybe("incident"),
+    Column("longest_gap", Double, nullable=False),
+    _number("gaps"),
     _text("remediated"),
 )
 _partial("signals_semantic", signals.c.semantic_key, where=signals.c.semantic_key.is_not(None))
@@ -141,6 +143,18 @@ incidents: Final = Table(
     _maybe("follows"),
     _at_times("expires_at"),
     _text("closed_by"),
+    _text("root"),
+    _text("hold"),
+    _flag("probably"),
+    _number("effects_info"),
+    _number("effects_warning"),
+    _number("effects_error"),
+    _number("effects_critical"),
+    _at_times("tend_at"),
+    _at_times("surface_at"),
+    _at_times("silent_since"),
+    _text("change_revision"),
+    _at_times("change_at"),
     **_KEYED,
 )
 _partial("incidents_open", incidents.c.severity.desc(), incidents.c.opened_at, where=incidents.c.closed_at.is_(None))
@@ -151,10 +165,16 @@ _partial(
 )
 _partial("incidents_over", incidents.c.closed_at, where=incidents.c.closed_at.is_not(None))
 _partial("incidents_folded", incidents.c.folded_into, where=incidents.c.folded_into.is_not(None))
+_partial("incidents_tended", incidents.c.tend_at, where=incidents.c.tend_at.is_not(None))
+_partial("incidents_surfacing", incidents.c.surface_at, where=incidents.c.surface_at.is_not(None))
 
 incident_keys: Final = Table("incident_keys", metadata, _key("key"), _text("incident"), **_KEYED)
 """The join keys of open Incidents only."""
 Index("incident_keys_of_incident", incident_keys.c.incident)
+
+effect_keys: Final = Table("effect_keys", metadata, _key("key"), _key("incident"), _text("edge"), **_KEYED)
+"""The keys of causes under which open Incidents would fold, so that a cause that comes later finds them."""
+Index("effect_keys_of_incident", effect_keys.c.incident)
 
 objects: Final = Table(
     "objects",
@@ -171,6 +191,8 @@ objects: Final = Table(
     _number("healed"),
     _at_times("healed_at"),
     _text("uid"),
+    _text("uid_before"),
+    _flag("twin"),
     **_KEYED,
 )
 
@@ -187,6 +209,7 @@ rollouts: Final = Table(
     _text("touched"),
     _text("failures"),
     _maybe("superseded_by"),
+    _text("note"),
 )
 _partial("rollouts_under_way", rollouts.c.changed_at, where=rollouts.c.ended_at.is_(None))
 

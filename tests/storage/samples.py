@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from relay.core.event import Severity, Source, Subject
-from relay.core.incident import Firing, Incident, Reason
+from relay.core.incident import Firing, Hold, Incident, Reason
 from relay.core.known import Entry, KnownObject
 from relay.core.posting import Degraded, Posting
 from relay.core.signal import Signal, State
@@ -50,6 +50,8 @@ signals = st.builds(
     held_until=perhaps,
     superseded=st.booleans(),
     incident=st.none() | names,
+    longest_gap=instants,
+    gaps=numbers,
     remediated=texts,
 )
 incidents = st.builds(
@@ -75,6 +77,15 @@ incidents = st.builds(
     follows=st.none() | names,
     expires_at=perhaps,
     closed_by=texts,
+    root=texts,
+    hold=st.sampled_from(Hold),
+    probably=st.booleans(),
+    effects=st.builds(Firing, numbers, numbers, numbers, numbers),
+    tend_at=perhaps,
+    surface_at=perhaps,
+    silent_since=perhaps,
+    change_revision=texts,
+    change_at=perhaps,
 )
 postings = st.builds(
     Posting,
@@ -113,6 +124,8 @@ objects = st.builds(
     healed=numbers,
     healed_at=perhaps,
     uid=texts,
+    uid_before=texts,
+    twin=st.booleans(),
 )
 entries = st.builds(
     Entry,

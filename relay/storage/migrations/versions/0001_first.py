@@ -28,6 +28,15 @@ def upgrade() -> None:
     )
     op.create_index("attempts_at", "attempts", ["at"])
     op.create_table(
+        "effect_keys",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("incident", sa.Text(), nullable=False),
+        sa.Column("edge", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("key", "incident"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("effect_keys_of_incident", "effect_keys", ["incident"])
+    op.create_table(
         "heartbeats",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
@@ -79,6 +88,18 @@ def upgrade() -> None:
         sa.Column("follows", sa.Text()),
         sa.Column("expires_at", sa.Double()),
         sa.Column("closed_by", sa.Text(), nullable=False),
+        sa.Column("root", sa.Text(), nullable=False),
+        sa.Column("hold", sa.Text(), nullable=False),
+        sa.Column("probably", sa.Boolean(), nullable=False),
+        sa.Column("effects_info", sa.Integer(), nullable=False),
+        sa.Column("effects_warning", sa.Integer(), nullable=False),
+        sa.Column("effects_error", sa.Integer(), nullable=False),
+        sa.Column("effects_critical", sa.Integer(), nullable=False),
+        sa.Column("tend_at", sa.Double()),
+        sa.Column("surface_at", sa.Double()),
+        sa.Column("silent_since", sa.Double()),
+        sa.Column("change_revision", sa.Text(), nullable=False),
+        sa.Column("change_at", sa.Double()),
         sa.PrimaryKeyConstraint("id"),
         sqlite_with_rowid=False,
     )
@@ -86,6 +107,8 @@ def upgrade() -> None:
     _partial("incidents_folded", "incidents", ["folded_into"], "folded_into IS NOT NULL")
     _partial("incidents_open", "incidents", [sa.text("severity DESC"), "opened_at"], "closed_at IS NULL")
     _partial("incidents_over", "incidents", ["closed_at"], "closed_at IS NOT NULL")
+    _partial("incidents_surfacing", "incidents", ["surface_at"], "surface_at IS NOT NULL")
+    _partial("incidents_tended", "incidents", ["tend_at"], "tend_at IS NOT NULL")
     op.create_table(
         "journal",
         sa.Column("id", SERIAL, autoincrement=True, nullable=False),
@@ -140,6 +163,8 @@ def upgrade() -> None:
         sa.Column("healed", sa.Integer(), nullable=False),
         sa.Column("healed_at", sa.Double()),
         sa.Column("uid", sa.Text(), nullable=False),
+        sa.Column("uid_before", sa.Text(), nullable=False),
+        sa.Column("twin", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("key"),
         sqlite_with_rowid=False,
     )
@@ -234,6 +259,7 @@ def upgrade() -> None:
         sa.Column("touched", sa.Text(), nullable=False),
         sa.Column("failures", sa.Text(), nullable=False),
         sa.Column("superseded_by", sa.Text()),
+        sa.Column("note", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("cluster", "revision"),
     )
     _partial("rollouts_under_way", "rollouts", ["changed_at"], "ended_at IS NULL")
@@ -266,6 +292,8 @@ def upgrade() -> None:
         sa.Column("held_until", sa.Double()),
         sa.Column("superseded", sa.Boolean(), nullable=False),
         sa.Column("incident", sa.Text()),
+        sa.Column("longest_gap", sa.Double(), nullable=False),
+        sa.Column("gaps", sa.Integer(), nullable=False),
         sa.Column("remediated", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("key"),
     )
