@@ -31,15 +31,16 @@ class Metrics:
         self._receiving(self.registry)
         self._applying(self.registry)
         self._showing(self.registry)
+        self._itself(self.registry)
         ProcessCollector(registry=self.registry)
-        self.build_info = Gauge(
-            "relay_build_info", "1; the labels say what runs", ["version", "python"], registry=self.registry
-        )
         self.build_info.labels(version, platform.python_version()).set(1)
 
     def _receiving(self, registry: CollectorRegistry) -> None:
         self.requests = Counter(
             "relay_requests", "Deliveries by the answer they got", ["sender", "code"], registry=registry
+        )
+        self.last_received = Gauge(
+            "relay_last_received_timestamp_seconds", "When a delivery was last stored", ["sender"], registry=registry
         )
         self.request_seconds = Histogram(
             "relay_request_seconds",
@@ -70,6 +71,9 @@ class Metrics:
             "relay_commit_seconds", "One transaction of the writer", buckets=_COMMIT, registry=registry
         )
         self.open_incidents = Gauge("relay_open_incidents", "Incidents that are open", ["severity"], registry=registry)
+        self.silent_heartbeats = Gauge(
+            "relay_silent_heartbeats", "Heartbeats that are overdue", ["source"], registry=registry
+        )
 
     def _showing(self, registry: CollectorRegistry) -> None:
         self.due = Gauge("relay_due", "Postings that wait to be shown", ["channel"], registry=registry)
@@ -77,7 +81,7 @@ class Metrics:
             "relay_parked", "Postings that Discord refused in every form", ["channel"], registry=registry
         )
         self.oldest_due_seconds = Gauge(
-            "relay_oldest_due_seconds", "For how long the oldest Posting has been due", registry=registry
+            "relay_oldest_due_seconds", "For how long the oldest Posting has been due", ["channel"], registry=registry
         )
         self.channel_up = Gauge(
             "relay_channel_up", "0 while Discord says that the webhook is gone", ["channel"], registry=registry
@@ -88,6 +92,7 @@ class Metrics:
             ["channel", "route", "outcome"],
             registry=registry,
         )
+        self.pages = Counter("relay_pages", "New messages with the mention", ["channel"], registry=registry)
         self.discord_seconds = Histogram(
             "relay_discord_seconds", "One request to Discord", buckets=_DISCORD, registry=registry
         )
@@ -98,3 +103,35 @@ class Metrics:
             buckets=_DELIVERY,
             registry=registry,
         )
+
+    def _itself(self, registry: CollectorRegistry) -> None:
+        self.pings = Counter(
+            "relay_pings",
+            "Pings out, whether all was well, and whether they were taken",
+            ["said", "taken"],
+            registry=registry,
+        )
+        self.ready = Gauge("relay_ready", "1 while deliveries are taken", registry=registry)
+        self.configuration_refused = Gauge(
+            "relay_configuration_refused",
+            "1 while the files are refused and the last good ones hold",
+            registry=registry,
+        )
+        self.build_info = Gauge(
+            "relay_build_info", "1; the labels say what runs", ["version", "python"], registry=registry
+        )
+
+    def commits(self) -> float:
+        """How many transactions of the writer there were."""
+        samples = (sample for family in self.commit_seconds.collect() for sample in family.samples)
+        return next((one.value for one in samples if one.name.endswith("_count")), 0.0)
+
+    def told(self) -> dict[str, int]:
+        """How many Events did what since the start: `flux/opened` → 3."""
+        samples = (sample for family in self.events.collect() for sample in family.samples)
+        return {f"{one.labels['source']}/{one.labels['reason']}": int(one.value) for one in samples}
+
+    def forget(self, channel: str) -> None:
+        """The configuration has no `channel` any more: its gauges would stand as they are for ever."""
+        for gauge in (self.due, self.parked, self.oldest_due_seconds, self.channel_up):
+            gauge.remove(channel)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import socket
 import time
@@ -12,10 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
+import yaml
 from aiohttp import web
 
 from relay.app import running
 from relay.demo.discord import StandIn
+from tests.conftest import ROOT
 
 TOKEN = "a-bearer-token-for-tests"  # made for this test
 PATIENCE = 45.0
@@ -40,21 +43,9 @@ groups:
     expr: filling_up == 1
     labels: {severity: critical}
     annotations: {summary: PersistentVolume is filling up.}
-"""
-
-ALERTMANAGER = """
-route:
-  receiver: relay
-  group_by: [{group_by}]
-  group_wait: 1s
-  group_interval: 1s
-  repeat_interval: 12h
-receivers:
-- name: relay
-  webhook_configs:
-  - url: http://127.0.0.1:{relay}/alertmanager
-    max_alerts: 0
-    http_config: {{authorization: {{credentials_file: {token}}}}}
+  - alert: Watchdog
+    expr: watchdog == 1
+    labels: {severity: none}
 """
 
 
@@ -80,6 +71,22 @@ class Stage:
 
     switch: Switch
     discord: StandIn
+    relay: str
+    """Where it listens."""
+
+    async def until_told(self, times: int) -> None:
+        """Wait until the relay has taken so many deliveries from Alertmanager."""
+        deadline = time.monotonic() + PATIENCE
+        async with aiohttp.ClientSession() as session:
+            while (told := await self._told(session)) < times:
+                assert time.monotonic() < deadline, f"told {told} times"
+                await asyncio.sleep(0.2)
+
+    async def _told(self, session: aiohttp.ClientSession) -> int:
+        counted = r'^relay_requests_total\{code="202",sender="alertmanager"\} (\d+)'
+        async with session.get(f"{self.relay}/metrics") as answer:
+            found = re.search(counted, await answer.text(), re.MULTILINE)
+        return int(found[1]) if found else 0
 
     async def until(self, sentence: str, seen: Callable[[], bool]) -> None:
         """Wait for what the channel shows; the sentence is the failure's text."""
@@ -126,7 +133,7 @@ async def stage(folder: Path, *, group_by: str) -> AsyncIterator[Stage]:
         await stack.enter_async_context(running(_relay_file(folder, api), _relay_env(folder, api, ports["relay"])))
         await stack.enter_async_context(_alertmanager(folder, ports, group_by))
         await stack.enter_async_context(_prometheus(folder, ports))
-        yield Stage(switch, discord)
+        yield Stage(switch, discord, f"http://127.0.0.1:{ports['relay']}")
 
 
 @asynccontextmanager
@@ -163,10 +170,22 @@ def _relay_env(folder: Path, api: str, port: int) -> dict[str, str]:
     }
 
 
+def alertmanager_yml(group_by: str, relay: str, token: Path) -> str:
+    """The snippet that operators take, with the relay and its token where they are here, and in a test's hurry."""
+    told = yaml.safe_load((ROOT / "deploy/alertmanager/alertmanager.yml").read_text())
+    told["route"] |= {"group_by": [group_by], "group_wait": "1s", "group_interval": "1s"}
+    for route in told["route"]["routes"]:
+        route |= {"group_interval": "1s", "repeat_interval": "1s"}
+    text: str = yaml.safe_dump(told)
+    address, place = "http://relay.relay.svc:8080/", "/etc/alertmanager/relay-token"
+    assert text.count(address) == text.count(place) == len(told["receivers"])
+    return text.replace(address, f"{relay}/").replace(place, str(token))
+
+
 @asynccontextmanager
 async def _alertmanager(folder: Path, ports: dict[str, int], group_by: str) -> AsyncIterator[None]:
     file = folder / "alertmanager.yaml"
-    file.write_text(ALERTMANAGER.format(group_by=group_by, relay=ports["relay"], token=folder / "token"))
+    file.write_text(alertmanager_yml(group_by, f"http://127.0.0.1:{ports['relay']}", folder / "token"))
     binary = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager") or "prometheus-alertmanager"
     async with program(
         binary,

@@ -51,3 +51,11 @@ async def test_a_second_critical_alertname_of_a_namespace_is_its_own_card_and_it
         await scene.until("the second ends", lambda: scene.discord.messages()[1].content.startswith("✅"))
         assert scene.discord.messages()[0].content.startswith("🚨 sonarr")
         scene.discord.assert_no_429()
+
+
+async def test_the_watchdog_comes_again_and_again_by_its_own_route_and_is_no_card(tmp_path: Path) -> None:
+    """The route of the heartbeat in the snippet that operators take."""
+    async with stage(tmp_path, group_by="alertname") as scene:
+        scene.switch.series["watchdog"] = 1
+        await scene.until_told(3)
+        assert scene.discord.messages() == []
