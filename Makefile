@@ -1,11 +1,11 @@
 # Everything a person or CI says to this project. `make` lists the words.
 PYTHON ?= python3
-# Told to pytest by `make test`: make test ARGS="tests/core -x"
+# Told to pytest by `make test`, to the driver by `make soak`: make test ARGS="tests/core -x"
 ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench format lock
+.PHONY: help demo test check bench soak format lock
 
 help:
 	@echo 'make WORD, where WORD is one of'
@@ -14,11 +14,11 @@ help:
 demo: .venv/.runs ## show the relay at work: recorded trouble, and the channel it becomes, in a browser
 	.venv/bin/relay demo
 
-test: .venv/.works ## run every test on real things (PostgreSQL, Alertmanager, Prometheus, Chromium); a skip is a failure
+test: .venv/.works ## run every test on real things (PostgreSQL, Alertmanager, Prometheus, Chromium, buildah); a skip is a failure
 	@tests/get-what-tests-need
 	.venv/bin/pytest $(ARGS)
 
-check: .venv/.works ## read the code: style, types, which way imports point, and whether what is generated is fresh
+check: .venv/.works ## read what is committed: style, types, imports, manifests, workflows, secrets, and whether what is generated is fresh
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
@@ -28,9 +28,18 @@ check: .venv/.works ## read the code: style, types, which way imports point, and
 	.venv/bin/relay trees facts | cmp - docs/facts.md
 	.venv/bin/relay trees handbook --to docs/trees --check
 	.venv/bin/relay check --without-secrets --config docs/relay.yaml
+	.venv/bin/yamllint --strict .
+	.venv/bin/shellcheck .ci/run requirements/lock tests/get-what-tests-need
+	.venv/bin/hadolint Dockerfile
+	.venv/bin/actionlint -shellcheck .venv/bin/shellcheck
+	.venv/bin/zizmor --quiet --offline --persona pedantic .github
+	.venv/bin/pytest --quiet tests/repository
 
 bench: .venv/.works ## measure what docs/ claims: events a second, memory, start
 	.venv/bin/python -m tests.bench
+
+soak: .venv/.works ## kill the relay again and again under load and faults: nothing lost, at most one message twice for a kill (ARGS="--seed 7 --kills 50 --postgres")
+	@.venv/bin/python -m tests.soak $(ARGS)
 
 format: .venv/.works ## put the code into its form
 	.venv/bin/ruff check --fix

@@ -21,14 +21,18 @@ from aiohttp import web
 from sqlalchemy.exc import SQLAlchemyError
 
 from relay import __version__, upkeep
+from relay.config.edges import EdgeError, load_edges
 from relay.config.environment import Environment
-from relay.config.live import Live, from_files, with_trees
+from relay.config.live import Live, from_files, with_data
+from relay.config.plain import DataError
 from relay.config.problems import ConfigError
 from relay.config.trees import TreeError, load_trees
 from relay.config.values import Configuration
+from relay.core.edges import Edges
 from relay.core.event import Instant
 from relay.discord.client import DiscordClient
 from relay.observe.metrics import Metrics
+from relay.ping import Ping
 from relay.reconcile import Reconciler
 from relay.storage import meta
 from relay.storage.engine import Database, UnusableDatabaseError
@@ -47,6 +51,8 @@ CLOSING: Final = 1.5
 """Seconds for deliveries whose body has come to be committed and answered; what is still coming is not read any more."""
 GRACE: Final = 3.0
 """Seconds for the sender to finish its request. Both together are within what Kubernetes and Flux's retries leave."""
+CYCLES: Final = 20_000
+"""Values made and not yet freed before cycles among them are looked for: a batch holds some thousands, and leaves none."""
 
 
 @dataclass(slots=True)
@@ -93,15 +99,16 @@ async def running(
 ) -> AsyncIterator[Relay]:
     """A relay, from start to a stop that loses nothing. Raises ConfigError, UnusableDatabaseError or OSError at start."""
     async with AsyncExitStack() as parts:
-        live = await _first(path, env)
+        metrics = Metrics(version=__version__)
+        live = await _first(path, env, metrics)
         database = Database.open(live.configuration.database_url.reveal(), serving=True)
         parts.push_async_callback(database.close)
         await database.migrate()
-        metrics = Metrics(version=__version__)
         ended = asyncio.get_running_loop().create_future()
         tasks = _Tasks(ended)
         session = await parts.enter_async_context(aiohttp.ClientSession(auto_decompress=True))
         client = DiscordClient(session, live.configuration.discord_api, user_agent())
+        live.edges = _edges(live, metrics)
         writer = Writer(database, lambda: live.policy, clock, metrics)
         reconciler = Reconciler(
             database, writer, client, lambda: live.configuration, lambda: live.library, clock, metrics
@@ -114,12 +121,15 @@ async def running(
         handler = make_handler(writer, lambda: live.configuration, clock, metrics, alive=lambda: tasks.alive)
         runner = await serve_on(handler, *live.configuration.listen, shutdown_timeout=CLOSING)
         parts.push_async_callback(_closed, runner, writer)
-        tasks.start("sender", _send(live, reconciler))
+        tasks.start("sender", _send(live, writer, reconciler, metrics))
         tasks.start("history", upkeep.prune_history(writer, lambda: live.configuration, clock))
+        ping = Ping(session, database, lambda: live.configuration, lambda: reconciler.dead, clock, metrics)
+        tasks.start("ping", ping.run())
+        tasks.start("tally", upkeep.keep_tally(writer, metrics, clock))
         tasks.start("gauges", upkeep.measure(database, metrics, lambda: live.policy.channels, clock))
 
-        async def reload() -> bool:
-            return await _reload(live, path, env, writer, reconciler)
+        async def reload(*, again: bool = False) -> bool:
+            return await _reload(live, path, env, writer, reconciler, metrics, again=again)
 
         tasks.start("configuration", _watch(live, reload))
         await _remember(live, writer)
@@ -139,18 +149,6 @@ def _addresses(runner: web.ServerRunner) -> list[tuple[str, int]]:
     return [(address[0], address[1]) for address in runner.addresses]
 
 
-_WAITING: Final[Mapping[str, Callable[[Configuration], object]]] = {
-    "hours": lambda told: told.hours,
-    "heartbeats": lambda told: told.heartbeats,
-    "ping": lambda told: told.ping,
-    "edges": lambda told: told.edges_folder,
-    "distribution": lambda told: told.policy.distribution,
-    "fallback": lambda told: any(channel.fallback for channel in told.policy.channels.values()),
-    "remind": lambda told: any(channel.remind for channel in told.policy.channels.values()),
-}
-"""Settings that are read and checked, and that nothing acts upon yet: whoever sets one should not believe that it works."""
-
-
 def _say_what_is_open(live: Live) -> None:
     """One line for each source that is locked or open to anybody, so that neither is a surprise."""
     for source in live.configuration.sources:
@@ -158,8 +156,6 @@ def _say_what_is_open(live: Live) -> None:
             log.warning("source locked", source=source.name, help=source.locked_because)
         elif not source.credentials:
             log.warning("source open to anybody who reaches it", source=source.name, path=source.path)
-    if waiting := [name for name, given in _WAITING.items() if given(live.configuration)]:
-        log.warning("settings without effect in this version", settings=waiting)
 
 
 async def _closed(runner: web.ServerRunner, writer: Writer) -> None:
@@ -183,23 +179,35 @@ async def _stopped(tasks: _Tasks, writer: Writer, reconciler: Reconciler) -> Non
     await asyncio.wait(set(tasks.running.values()))
 
 
-async def _send(live: Live, reconciler: Reconciler) -> None:
+def _edges(live: Live, metrics: Metrics) -> Edges:
+    """The edges, before the first delivery. A broken one of the operator's stops nobody."""
+    try:
+        return load_edges(live.configuration.edges_folder)
+    except EdgeError as error:
+        log.error("edges refused, those that ship with the relay are in use", problems=str(error).splitlines())  # noqa: TRY400  # an operator's mistake
+        metrics.configuration_refused.set(1)
+        return load_edges()
+
+
+async def _send(live: Live, writer: Writer, reconciler: Reconciler, metrics: Metrics) -> None:
     """The sender, once the trees are read: deliveries need not wait for them. A broken tree of the operator's stops nobody."""
     before = live.library
     try:
         library = await asyncio.to_thread(load_trees, live.configuration.trees_folder)
     except TreeError as error:
         log.error("trees refused, those that ship with the relay are in use", problems=str(error).splitlines())  # noqa: TRY400  # an operator's mistake
+        metrics.configuration_refused.set(live.library is before)
         library = await asyncio.to_thread(load_trees)
     if live.library is before:  # Else a reload was faster.
         live.library = library
+    writer.look()
     await reconciler.run()
 
 
 # --- the last good configuration ----------------------------------------------------------------------------------------
 
 
-async def _first(path: Path | None, env: Mapping[str, str]) -> Live:
+async def _first(path: Path | None, env: Mapping[str, str], metrics: Metrics) -> Live:
     """What the files say; where they are refused, what they said when they were last taken. Raises ConfigError."""
     try:
         return from_files(path, env)
@@ -211,7 +219,9 @@ async def _first(path: Path | None, env: Mapping[str, str]) -> Live:
             live = from_files(path, env, text=kept)
         except ConfigError:
             raise error from None
-        log.error("configuration refused, the last good one is in use", problems=str(error).splitlines())  # noqa: TRY400  # as above
+        live.refused = str(error)
+        metrics.configuration_refused.set(1)
+        log.error("configuration refused, the last good one is in use", problems=live.refused.splitlines())  # noqa: TRY400  # as above
         return live
 
 
@@ -238,32 +248,50 @@ async def _kept(env: Mapping[str, str]) -> str | None:
 
 
 async def _remember(live: Live, writer: Writer) -> None:
+    """Keep what was taken. A database that is away for a while stops no start: the next change is remembered."""
     text = live.configuration.text
-    await writer.transact(lambda connection: meta.set_meta(connection, LAST_GOOD, text))
+    try:
+        await writer.transact(lambda connection: meta.set_meta(connection, LAST_GOOD, text))
+    except NotWritten as error:
+        log.warning("configuration not remembered", why=str(error))
 
 
 # --- reloading ----------------------------------------------------------------------------------------------------------
 
 
 async def _reload(
-    live: Live, path: Path | None, env: Mapping[str, str], writer: Writer, reconciler: Reconciler
+    live: Live,
+    path: Path | None,
+    env: Mapping[str, str],
+    writer: Writer,
+    reconciler: Reconciler,
+    metrics: Metrics,
+    *,
+    again: bool = False,
 ) -> bool:
-    """Take the files whole, or refuse them loudly and keep what is in force. Returns whether they were taken."""
+    """Take the files whole, or refuse them loudly and keep what is in force. Returns whether they were taken.
+
+    `again`: nobody asked, so that what was said already is not said again.
+    """
     try:
-        fresh = await asyncio.to_thread(lambda: with_trees(from_files(path, env)))
-    except (ConfigError, TreeError) as error:
-        log.error("configuration refused, the last good one stays", problems=str(error).splitlines())  # noqa: TRY400  # as above
+        fresh = await asyncio.to_thread(from_files, path, env)
+        live.watcher = fresh.watcher  # What may still be wrong is mended in what it names.
+        await asyncio.to_thread(with_data, fresh)
+    except (ConfigError, DataError) as error:
+        why = str(error)
+        if not again or why != live.refused:
+            log.error("configuration refused, the last good one stays", problems=why.splitlines())  # noqa: TRY400  # as above
+        live.refused = why if isinstance(error, ConfigError) else ""
+        metrics.configuration_refused.set(1)
         return False
     if _fixed(fresh.configuration) != _fixed(live.configuration):
         log.warning("listen address, database and Discord's address change with the next start only")
     live.take(fresh)
+    metrics.configuration_refused.set(0)
     log.info("configuration taken", channels=len(live.configuration.channels), trees=len(live.library.trees))
     writer.look()
     reconciler.reload()
-    try:
-        await _remember(live, writer)
-    except NotWritten as error:
-        log.warning("configuration not remembered", why=str(error))
+    await _remember(live, writer)
     return True
 
 
@@ -271,12 +299,12 @@ def _fixed(configuration: Configuration) -> tuple[object, ...]:
     return (configuration.listen, configuration.database_url, configuration.discord_api)
 
 
-async def _watch(live: Live, reload: Callable[[], Coroutine[Any, Any, bool]]) -> None:
-    """Reload when a file changed. SIGHUP does the same at once."""
+async def _watch(live: Live, reload: Callable[..., Coroutine[Any, Any, bool]]) -> None:
+    """Reload when a file changed; SIGHUP does the same at once. What was refused is tried each time: a secret may come later."""
     while True:
         await asyncio.sleep(WATCH_EVERY)
-        if await asyncio.to_thread(live.watcher.changed):
-            await reload()
+        if await asyncio.to_thread(live.watcher.changed) or live.refused:
+            await reload(again=True)
 
 
 # --- serving ------------------------------------------------------------------------------------------------------------
@@ -294,6 +322,7 @@ async def serve(path: Path | None, env: Mapping[str, str]) -> None:
         relay.ended.add_done_callback(lambda _: stop.set())
         reloads = asyncio.create_task(_reload_when(hung_up, relay))
         gc.freeze()  # What the start made stays: looking through all of it again and again would make senders wait.
+        gc.set_threshold(CYCLES)
         await stop.wait()
         reloads.cancel()
         if relay.ended.done():

@@ -10,9 +10,32 @@ import sys
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from relay.config.values import Configuration
+    from relay.core.tree import Library
+
+
+class ByDefault(typer.core.TyperGroup):
+    """`relay quiet k7f3 --for 2h` is `relay quiet for k7f3 --for 2h`: what is none of its words is what to be quiet about."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  # Typer brings a Click of its own.
+        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
+            args = ["for", *args]
+        return super().parse_args(ctx, args)
+
+
+class Listing(typer.core.TyperGroup):
+    """`relay rejects --json` is `relay rejects list --json`: without a word it lists."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  # As above.
+        if not args or (args[0].startswith("-") and args[0] not in ("-h", "--help")):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
 
 _HELP: dict[str, Any] = {"no_args_is_help": True, "rich_markup_mode": None, "add_completion": False}
 app = typer.Typer(
@@ -22,7 +45,9 @@ app = typer.Typer(
     **_HELP,
 )
 trees_app = typer.Typer(help="The decision trees: show, test, lint, coverage and more.", **_HELP)
-rejects_app = typer.Typer(help="Payloads that could not be read: list, show.", **_HELP)
+quiet_app = typer.Typer(cls=ByDefault, help="Take away sound: WHAT --for 2h, list, end.", **_HELP)
+channels_app = typer.Typer(cls=Listing, help="What each channel has due or parked: list, retry, test.", **_HELP)
+rejects_app = typer.Typer(cls=Listing, help="Payloads that could not be read: list, show, replay.", **_HELP)
 
 
 class Level(StrEnum):
@@ -72,6 +97,20 @@ def serve(
 
 
 @app.command()
+def health() -> None:
+    """Ask the relay beside whether it is ready."""
+    from relay.tools import health as asking
+    from relay.tools.terminal import complain, show
+
+    well, said = asking.health(os.environ)
+    if well:
+        show([said])
+    else:
+        complain(said)
+    raise typer.Exit(0 if well else 1)
+
+
+@app.command()
 def demo(
     *,
     once: Annotated[bool, typer.Option("--once", help="Play as fast as it can be shown, check it, and end.")] = False,
@@ -115,7 +154,10 @@ def check(
 def explain(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE|-", help="A payload as it was sent, or one on each line; - is standard input."),
+        typer.Argument(
+            metavar="FILE|-",
+            help="A payload as it was sent, or one on each line, or a recording with times; - is standard input.",
+        ),
     ],
     config: Config = None,
     trees: Trees = None,
@@ -131,18 +173,65 @@ def explain(
     """Say what a payload becomes, and why; nothing is sent.
 
     Its events, the incident they open or join, the walk through a decision tree, the routes, how loud each channel
-    gets, and the message as it looks; with --json the exact payload. Sends nothing, stores nothing.
+    gets, and the message as it looks; with --json the exact payload. Sends nothing, stores nothing. A recording
+    ({"at": "+15m", "to": "/flux", "body": …} on each line) is told delivery by delivery, and what stands in each
+    channel at the end.
     """
     from relay.tools import explain as explaining
     from relay.tools import telling
+    from relay.tools.recorded import is_recording
     from relay.tools.terminal import show, show_json
 
-    found = explaining.explain(*explaining.given(file, config, trees, os.environ), time.time(), source)
+    content, configuration, library = explaining.given(file, config, trees, os.environ)
+    if is_recording(content):
+        _explain_recording(content, configuration, library, source, as_json=as_json)
+        return
+    found = explaining.explain(content, configuration, library, time.time(), source)
     if as_json:
         for one in found:
             show_json(explaining.as_json(one))
     else:
         show(telling.pages(found))
+
+
+def _explain_recording(
+    content: bytes, configuration: Configuration, library: Library, source: str | None, *, as_json: bool
+) -> None:
+    from relay.config.edges import load_edges
+    from relay.observe.logs import configure
+    from relay.tools import diary, rehearsal
+    from relay.tools.recorded import recorded
+    from relay.tools.terminal import show, show_json
+
+    configure("critical")
+    deliveries = recorded(content.splitlines(), time.time())
+    found = rehearsal.rehearse(deliveries, configuration, library, load_edges(configuration.edges_folder), source)
+    if as_json:
+        show_json(rehearsal.as_json(found))
+    else:
+        show(diary.pages(found))
+
+
+@app.command()
+def report(
+    since: Annotated[str, typer.Option("--since", metavar="SPAN", help="How far back: 24h, 7d.")] = "24h",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """What the last day came to, and who was woken.
+
+    Read from the database of RELAY_DATABASE_URL, beside a relay that runs.
+    """
+    from relay.tools import listing
+    from relay.tools import report as reports
+    from relay.tools.terminal import show, show_json
+
+    now, window = time.time(), reports.span(since)
+    found = listing.looked_up(os.environ, lambda connection: reports.report(connection, now, window))
+    if as_json:
+        show_json(reports.as_json(found))
+    else:
+        show(reports.told(found))
 
 
 @app.command("list")
@@ -163,33 +252,193 @@ def list_open(*, as_json: AsJson = False, limit: Limit = 50) -> None:
 
 
 @app.command()
-def channels(config: Config = None) -> None:
-    """What each channel has due or parked."""
-    from relay.tools import listing
+def doctor(config: Config = None, *, as_json: AsJson = False) -> None:
+    """Who was heard when, and what the relay cannot see.
+
+    As the status message says it; exits with 1 where something is missing.
+    """
+    from relay.tools import doctor as tool
+    from relay.tools.terminal import show, show_json
+
+    found = tool.look(os.environ, config)
+    if as_json:
+        show_json(tool.as_json(found))
+    else:
+        show(tool.told(found))
+    raise typer.Exit(1 if found.spots else 0)
+
+
+@channels_app.command("list")
+def channels_list(config: Config = None, *, as_json: AsJson = False) -> None:
+    """What is due, parked or dead, and when it was last shown."""
+    from relay.tools import channels, listing
+    from relay.tools.terminal import show, show_json
+
+    now, policy = time.time(), listing.configured(config, os.environ).policy
+    found = listing.looked_up(os.environ, lambda connection: channels.standing(connection, policy, now))
+    if as_json:
+        show_json(channels.as_json(found))
+    else:
+        show(channels.told(found, now))
+
+
+@channels_app.command("retry")
+def channels_retry(
+    what: Annotated[
+        list[str] | None, typer.Argument(metavar="CHANNEL|ID", help="Channels, or incidents (k7f3). [default: all]")
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Try once more what Discord refused in every form.
+
+    As if it never had. A relay that runs sends it within seconds.
+    """
+    from relay.tools import channels, listing
     from relay.tools.terminal import show
 
+    now, policy = time.time(), listing.configured(config, os.environ).policy
+    found = listing.written(os.environ, lambda connection: channels.retry(connection, what or (), policy, now))
+    show(channels.told_retried(found))
+    raise typer.Exit(1 if found.left else 0)
+
+
+@channels_app.command("test")
+def channels_test(
+    names: Annotated[list[str] | None, typer.Argument(metavar="CHANNEL", help="[default: all]")] = None,
+    config: Config = None,
+) -> None:
+    """Send a test card to each, and say what Discord answers.
+
+    One request for each, from here: beside a relay that runs, and before one does. It calls nobody. Negative where
+    one does not show it.
+    """
+    from relay.tools import channels
+    from relay.tools.terminal import show
+
+    found = channels.test(os.environ, config, names or ())
+    show(channels.told_tests(found))
+    raise typer.Exit(0 if all(one.well for one in found) else 1)
+
+
+By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who says so. [default: USER]", show_default=False)]
+Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="What for, in a few words.", show_default=False)]
+
+
+@quiet_app.command("for", hidden=True)
+def quiet_for(
+    what: Annotated[
+        list[str], typer.Argument(metavar="WHAT", help="An incident (k7f3), or matchers: 'namespace=\"lab\"'.")
+    ],
+    lasts: Annotated[str, typer.Option("--for", metavar="2h", help="How long.", show_default=False)] = "",
+    until: Annotated[
+        str, typer.Option("--until", metavar="07:30", help="Until when, or '2026-03-14 22:00'.", show_default=False)
+    ] = "",
+    by: By = "",
+    why: Why = "",
+    config: Config = None,
+) -> None:
+    """Take the sound from what fits, for a while: to acknowledge, to snooze, for maintenance.
+
+    Its cards stay and say so. It falls for what becomes worse or another problem; what is left at its end is told once.
+    """
+    from relay.tools import quiet
+    from relay.tools.terminal import show
+
+    show(quiet.ask(os.environ, config, what, lasts=lasts, until=until, by=by, why=why))
+
+
+@quiet_app.command("list")
+def quiet_list(config: Config = None, *, as_json: AsJson = False) -> None:
+    """What is quiet, until when, by whom and why."""
+    from relay.storage.quiet import plain, quiet_now
+    from relay.tools import listing, quiet
+    from relay.tools.terminal import show, show_json
+
     now = time.time()
-    configuration = listing.configured(config, os.environ)
-    found = listing.looked_up(os.environ, lambda connection: listing.channels_now(connection, configuration, now))
-    show(listing.told_channels(found, now))
+    if as_json:
+        show_json(
+            [plain(rule) for rule in listing.looked_up(os.environ, lambda connection: quiet_now(connection, now))]
+        )
+    else:
+        show(quiet.listed(os.environ, config, now))
+
+
+@quiet_app.command("end")
+def quiet_end(
+    key: Annotated[str, typer.Argument(metavar="ID", help="Its number, as relay quiet list says it.")],
+) -> None:
+    """End one early; what is left is told once."""
+    from relay.tools import quiet
+    from relay.tools.terminal import show
+
+    show([quiet.ended(os.environ, key, time.time())])
+
+
+@app.command()
+def close(
+    incident: Annotated[str, typer.Argument(metavar="ID", help="What its card calls it: k7f3.")],
+    by: By = "",
+    why: Why = "",
+    config: Config = None,
+) -> None:
+    """End an incident by hand; its card says who did.
+
+    For what nobody will say is over. It opens again when its sender says that it ended and began anew.
+    """
+    from relay.tools import quiet
+    from relay.tools.terminal import show
+
+    show([quiet.close(os.environ, config, incident, by=by, why=why, now=time.time())])
 
 
 @rejects_app.command("list")
-def rejects_list(limit: Limit = 50) -> None:
-    """Newest first: when, from whom, why, how long."""
-    from relay.tools import listing
-    from relay.tools.terminal import show
+def rejects_list(limit: Limit = 50, *, as_json: AsJson = False) -> None:
+    """Newest first: when, from whom, how long, why, and the cure."""
+    from relay.storage.rejects import list_rejects
+    from relay.tools import listing, rejects
+    from relay.tools.terminal import show, show_json
 
-    found = listing.looked_up(os.environ, lambda connection: listing.rejects_now(connection, limit))
-    show(listing.told_rejects(found, time.time()))
+    found = listing.looked_up(os.environ, lambda connection: list_rejects(connection, limit))
+    if as_json:
+        show_json(rejects.as_json(found))
+    else:
+        show(rejects.told(found, time.time()))
 
 
 @rejects_app.command("show")
 def rejects_show(number: Annotated[int, typer.Argument(metavar="ID", min=1)]) -> None:
-    """One body as it came, to standard output; a terminal gets it cleaned."""
-    from relay.tools import listing
+    """One body as it came; a terminal gets it cleaned."""
+    from relay.tools import rejects
 
-    listing.write_reject(os.environ, number)
+    rejects.write(os.environ, number)
+
+
+@rejects_app.command("replay")
+def rejects_replay(
+    numbers: Annotated[list[int] | None, typer.Argument(metavar="ID", min=1, help="Their numbers.")] = None,
+    config: Config = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--as", metavar="NAME", help="As what this source sends: it came to the wrong path.", show_default=False
+        ),
+    ] = None,
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="All that are kept, oldest first.")] = False,
+) -> None:
+    """Take some once more, as if they were sent again now.
+
+    For what a newer relay reads, or what came to another source's path. What is accepted is kept no longer. Negative
+    where one stays.
+    """
+    from relay.tools import rejects
+    from relay.tools.terminal import RefusedError, show
+
+    if bool(numbers) == everything:
+        raise RefusedError("replay which? Numbers as relay rejects says them, or --all")
+    found = rejects.replay(os.environ, config, numbers or (), time.time(), source=source)
+    show(rejects.told_replayed(found))
+    raise typer.Exit(0 if all(one.accepted for one in found) else 1)
 
 
 @trees_app.command("list")
@@ -289,6 +538,76 @@ def _trees(word: str, config: Path | None, folder: Path | None, *names: str) -> 
 
 
 @app.command()
+def backup(
+    to: Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False, help="The copy; an older one is replaced.")],
+) -> None:
+    """Copy the SQLite database to a file, of one instant.
+
+    Of RELAY_DATABASE_URL, beside a relay that runs. A restore is this file in the database's place.
+    """
+    from relay.tools import backup as copying
+    from relay.tools.terminal import show
+
+    show([copying.backup(os.environ, to)])
+
+
+@app.command()
+def init(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", file_okay=False, help="A new folder in the repository that Flux reads.")
+    ],
+    cluster: Annotated[str, typer.Option("--cluster", metavar="NAME", help="What the cards call this cluster.")],
+    namespace: Annotated[str, typer.Option("--namespace", metavar="NAME", help="Where the relay lives.")] = "relay",
+    channel: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--channel", metavar="NAME", help="A channel; repeat it. The first takes the rest. [default: ops]"
+        ),
+    ] = None,
+    watch: Annotated[
+        list[str] | None,
+        typer.Option("--watch", metavar="NAMESPACE", help="Flux objects live there too; repeat it."),
+    ] = None,
+    component: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--component",
+            metavar="NAME",
+            help="One of deploy/components; repeat it. [default: network-policy, pdb, limits]",
+        ),
+    ] = None,
+    alertmanager: Annotated[
+        str,
+        typer.Option("--alertmanager", metavar="KIND", help="kube-prometheus-stack, crd, plain or none."),
+    ] = "kube-prometheus-stack",
+    flux_namespace: Annotated[
+        str, typer.Option("--flux-namespace", metavar="NAME", help="Where Flux lives.")
+    ] = "flux-system",
+    monitoring_namespace: Annotated[
+        str, typer.Option("--monitoring-namespace", metavar="NAME", help="Where Prometheus and Alertmanager live.")
+    ] = "monitoring",
+) -> None:
+    """Write what installs the relay with Flux, with fresh keys.
+
+    Nothing is written over what is there. Secrets are written to files named *.sops-me.yaml, and printed nowhere.
+    """
+    from relay.tools import init as writing
+    from relay.tools.terminal import show
+
+    names = writing.Names(
+        cluster=cluster,
+        namespace=namespace,
+        channels=tuple(channel or ("ops",)),
+        watched=tuple(watch or ()),
+        flux=flux_namespace,
+        monitoring=monitoring_namespace,
+        alertmanager=writing.alertmanager(alertmanager),
+        components=writing.HARDENED if component is None else tuple(component),
+    )
+    show(writing.init(folder, names))
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of the file, for editors."""
     from relay.config import schema as schemas
@@ -296,6 +615,8 @@ def schema() -> None:
     typer.echo(schemas.main([]), nl=False)
 
 
+app.add_typer(quiet_app, name="quiet")
+app.add_typer(channels_app, name="channels")
 app.add_typer(rejects_app, name="rejects")
 app.add_typer(trees_app, name="trees")
 

@@ -8,24 +8,30 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
+from types import MappingProxyType
 from typing import Any, Final, TypeVar, cast
 
 import structlog
 from sqlalchemy import Connection
 
-from relay.core import joining
-from relay.core.event import Event, Instant
+from relay import __version__
+from relay.core import folding, heartbeats, hushing, joining, news, own
+from relay.core.event import Event, Instant, Source
 from relay.core.incident import Reason
-from relay.core.known import Wanted
+from relay.core.known import Known, Wanted
 from relay.core.policy import Policy
+from relay.core.quiet import Rules
+from relay.core.routing import Route
 from relay.observe.logs import fault
 from relay.observe.metrics import Metrics
-from relay.storage import delivery, ledger, lists
+from relay.storage import delivery, ledger, lists, meta
+from relay.storage import quiet as quiets
+from relay.storage.bulletins import BEGUN, HEARD, note_start
 from relay.storage.engine import Database, is_outage
 from relay.storage.promise import NotWritten, Poison, Stopping, StorageAway
 
@@ -38,8 +44,34 @@ APART: Final = 0.005
 """Seconds from the beginning of a small transaction to the next one, at least: what a commit's own cost is spread over."""
 SMALL: Final = 8
 """Deliveries; fewer make a small transaction."""
+ALIVE: Final = 60.0
+"""Seconds between two times that it is written down that the relay listens."""
+TWINS_EVERY: Final = 3600.0
+NOBODY: Final[Mapping[str, Instant]] = MappingProxyType({})
 TICK: Final = 5.0
 """Seconds between two looks for a deadline, at most."""
+
+
+def applied(
+    connection: Connection,
+    deliveries: Sequence[Sequence[Event]],
+    policy: Policy,
+    awake_since: Instant,
+    first_heard: Mapping[str, Instant] = NOBODY,
+) -> tuple[Known, list[list[tuple[Event, Reason]]]]:
+    """Each delivery taken, in one transaction: all keys loaded at once, applied in memory, each table written once.
+
+    Returns what is known then, and what became of each Event.
+    """
+    known = ledger.load(connection, Wanted.of((event for events in deliveries for event in events), policy))
+    known.awake_since, known.first_heard = awake_since, first_heard
+    told = []
+    for events in deliveries:
+        reasons = [(event, joining.take(known, event, policy)) for event in events]
+        news.learn(known, reasons)
+        told.append(reasons)
+    ledger.save(connection, known)
+    return known, told
 
 
 @dataclass(slots=True, eq=False)
@@ -75,6 +107,15 @@ class Writer:
         self._running = asyncio.Event()
         self._away = False
         self._look = asyncio.Event()
+        self.looks = 0
+        """How often `tick` has looked: whoever skips time waits for the next one."""
+        self._awake_since: Instant = 0.0
+        self._said_alive: Instant = 0.0
+        self._heard: dict[str, Instant] = {}
+        self._first_heard: dict[str, Instant] = {}
+        self._known_senders: set[str] = set()
+        self._twins: dict[str, str] = {}
+        self._said_twins: dict[str, Instant] = {}
 
     @property
     def ready(self) -> bool:
@@ -129,19 +170,36 @@ class Writer:
 
     async def tick(self) -> None:
         """Apply what no delivery brings: held firings open, silent Incidents expire, a new policy routes again. Runs until cancelled."""
-        routed: Policy | None = None
+        routed: tuple[Route, ...] | None = None
+        ruled: Rules | None = None
+        heals = self._policy().heals
         while True:
             self._look.clear()
             try:
-                if self._away:
-                    await self.transact(lambda _: None)
-                if (policy := self._policy()) is not routed:
+                if (
+                    self._away
+                    or self._clock() - self._said_alive >= ALIVE
+                    or not self._heard.keys() <= self._known_senders
+                ):
+                    await self.transact(self._say_alive)
+                if (policy := self._policy()).routes is not routed:
                     await self._route_again()
-                    routed = policy
+                    routed = policy.routes
+                if policy.heals is not heals:
+                    await self.transact(self._ask_again)
+                    heals = policy.heals
+                    self.changed()
                 while (
                     deadline := await self._database.read(ledger.next_deadline)
                 ) is not None and deadline <= self._clock():
                     await self.transact(self._apply_deadlines)
+                    self.changed()
+                await self._follow_heartbeats()
+                await self._say_twins()
+                ruled = await self._follow_rules(ruled)
+                while (end := await self._database.read(quiets.next_end)) is not None and end <= self._clock():
+                    if not await self.transact(self._end_quiet):
+                        break
                     self.changed()
             except NotWritten as error:
                 log.warning("deadlines wait", why=str(error))
@@ -149,6 +207,7 @@ class Writer:
                 if not is_outage(error):
                     raise
                 log.warning("deadlines wait", why=type(error).__name__)
+            self.looks += 1
             with suppress(TimeoutError):
                 async with asyncio.timeout(TICK):
                     await self._look.wait()
@@ -166,12 +225,101 @@ class Writer:
         await self.transact(lambda connection: delivery.leave_channels(connection, kept=self._policy().channels))
         self.changed()
 
+    def _say_alive(self, connection: Connection) -> None:
+        """The time is written down now and then; at a start it says how long nobody listened, which counts for no deadline."""
+        now = self._clock()
+        if self._said_alive == 0.0:
+            self._awake_since = now
+            away = now - float(meta.get_meta(connection, "alive") or now)
+            if away > ALIVE:
+                ledger.slept(connection, away)
+            note_start(connection, now, away, __version__)
+            if meta.get_meta(connection, BEGUN) is None:
+                meta.set_meta(connection, BEGUN, repr(now))
+        heard, self._heard = self._heard, {}
+        for sender, at in heard.items():
+            meta.set_meta(connection, HEARD + sender, repr(at))
+        meta.set_meta(connection, "alive", repr(now))
+        self._said_alive = now
+        self._known_senders |= heard.keys()
+
+    def _ask_again(self, connection: Connection) -> None:
+        """The trees are there, or others are: what was held because nobody knew what heals it is asked about again."""
+        now, policy = self._clock(), self._policy()
+        known = ledger.load(connection, Wanted(), incidents=lists.held_ids(connection, now, BATCH))
+        for incident in list(known.incidents.values()):
+            if incident.is_open:
+                joining.ask_again(known, incident, delivery.members(connection, incident.id), now, policy)
+        ledger.save(connection, known)
+
     def _reroute(self, connection: Connection, incidents: Sequence[str]) -> None:
         now, policy = self._clock(), self._policy()
         known = ledger.load(connection, Wanted(), incidents=incidents)
         for incident in list(known.incidents.values()):
             if incident.is_open:
                 joining.reroute(known, incident, delivery.members(connection, incident.id), now, policy)
+        ledger.save(connection, known)
+
+    async def _follow_heartbeats(self) -> None:
+        """What has fallen silent is said, and what beats again."""
+        beats = await self._database.read(ledger.all_heartbeats)
+        if heartbeats.judged(beats, self._clock(), self._awake_since, self._policy())[0]:
+            await self.transact(self._judge_heartbeats)
+            self.changed()
+
+    def _judge_heartbeats(self, connection: Connection) -> None:
+        policy = self._policy()
+        beats = ledger.all_heartbeats(connection)
+        changed, said = heartbeats.judged(beats, self._clock(), self._awake_since, policy)
+        known = ledger.load(connection, Wanted.of(said, policy))
+        for beat in changed:
+            known.put_heartbeat(beat)
+        for event in said:
+            joining.take(known, event, policy)
+        ledger.save(connection, known)
+
+    async def _say_twins(self) -> None:
+        """Two clusters that share a name are spoken of as long as they do, once an hour."""
+        now = self._clock()
+        for cluster, what in self._twins.items():
+            if now - self._said_twins.get(cluster, -TWINS_EVERY) >= TWINS_EVERY:
+                await self.submit([own.twins(cluster, what, now, self._policy())])
+                self._said_twins[cluster] = now
+        self._twins = {}
+
+    async def _follow_rules(self, followed: Rules | None) -> Rules:
+        """Quiet that was asked for or taken back, by whomever: what it is meant for falls quiet, or is told. Returns what holds."""
+        now = self._clock()
+        asked = (*await self._database.read(quiets.standing), *self._policy().quiet)
+        holding = tuple(rule for rule in asked if rule.holds(now))
+        if holding == followed:
+            return holding
+        await self.transact(lambda connection: quiets.lapse(connection, [rule.key for rule in holding], now))
+        after, sounded = "", set[str]()
+        while set(holding) - set(followed or ()) and (
+            incidents := await self._database.read(partial(lists.open_ids, after=after, limit=BATCH))
+        ):
+            await self.transact(partial(self._look_again, incidents=incidents, sounded=sounded))
+            after = incidents[-1]
+        self.changed()
+        return holding
+
+    def _end_quiet(self, connection: Connection) -> int:
+        """Rules and nights that are over, and what flaps no more: what is left is told. Returns how many Incidents."""
+        now = self._clock()
+        quiets.write_down_ends(connection, now)
+        incidents = [*quiets.ended(connection, now, BATCH), *quiets.calmed(connection, now, BATCH)]
+        self._look_again(connection, incidents, set())
+        return len(incidents)
+
+    def _look_again(self, connection: Connection, incidents: Sequence[str], sounded: set[str]) -> None:
+        """What quiet makes of these Incidents now. `sounded` are the Channels that what is left has sounded in."""
+        now, policy = self._clock(), self._policy()
+        known = ledger.load(connection, Wanted(), incidents=incidents)
+        hushing.calm(known, list(known.incidents.values()), now, policy)
+        for incident in sorted(known.incidents.values(), key=lambda one: (-one.severity, one.opened_at)):
+            members = delivery.members(connection, incident.id) if incident.is_open else ()
+            hushing.look_again(known, incident, members, now, policy, sounded)
         ledger.save(connection, known)
 
     # --- inside ---------------------------------------------------------------------------------------------------------
@@ -234,25 +382,51 @@ class Writer:
             self.changed()
 
     def _write(self, connection: Connection, batch: Iterable[_Item], policy: Policy) -> None:
-        """Load all keys, apply in memory, write each table once; then the work that shares the transaction."""
+        """All deliveries at once, then the work that shares their transaction."""
         deliveries = [item for item in batch if item.events]
         if deliveries:
-            wanted = Wanted.of((event for item in deliveries for event in item.events), policy.incidents.group)
-            known = ledger.load(connection, wanted)
-            for item in deliveries:
-                item.reasons = [(event, joining.take(known, event, policy)) for event in item.events]
-            ledger.save(connection, known)
+            first = self._first(connection, [item.events[0] for item in deliveries])
+            known, told = applied(connection, [item.events for item in deliveries], policy, self._awake_since, first)
+            for item, reasons in zip(deliveries, told, strict=True):
+                item.reasons = reasons
+                self._heard[item.events[0].sender] = item.events[0].received_at
+            self._twins.update(known.twins)
         for item in batch:
             if item.work is not None:
                 item.result = item.work(connection)
+
+    def _first(self, connection: Connection, events: Iterable[Event]) -> Mapping[str, Instant]:
+        """When each sender was first heard; of one that is heard now for the first time it is written down."""
+        fresh: dict[str, Instant] = {}
+        for event in events:
+            if event.source is Source.RELAY or event.sender in self._first_heard or event.sender in fresh:
+                continue
+            if (known := meta.get_meta(connection, meta.FIRST + event.sender)) is not None:
+                self._first_heard[event.sender] = float(known)  # Only what is committed is remembered.
+            else:
+                meta.set_meta(connection, meta.FIRST + event.sender, repr(event.received_at))
+                fresh[event.sender] = event.received_at
+        return {**self._first_heard, **fresh} if fresh else self._first_heard
 
     def _apply_deadlines(self, connection: Connection) -> int:
         now, policy = self._clock(), self._policy()
         held = ledger.held_signals(connection, now, BATCH)
         expired = ledger.expired_incidents(connection, now, BATCH)
-        wanted = Wanted.of((joining.as_event(signal, now) for signal in held), policy.incidents.group)
-        known = ledger.load(connection, wanted, incidents=(incident.id for incident in expired))
+        wanted = Wanted.of((joining.as_event(signal, now) for signal in held), policy)
+        for signal in ledger.firing_of(connection, [incident.id for incident in expired]):
+            wanted.signals.add(signal.key)
+            wanted.objects.add(signal.subject.key)
+        tended = ledger.tended(connection, now)
+        wanted.keys.update(tended.keys if tended else ())
+        wanted.signals.update(tended.leads if tended else ())
+        named = (*(incident.id for incident in expired), *(tended.ids if tended else ()))
+        known = ledger.load(connection, wanted, incidents=named)
+        known.awake_since, known.first_heard = self._awake_since, self._first_heard
         count = joining.release_held(known, held, now, policy) + joining.expire(known, expired, now, policy)
+        if tended is not None:
+            look = folding.gather if tended.goes_on else folding.tend
+            look(known, tended.cause.id, tended.effects, tended.waits, now, policy, more=tended.more)
+            count += len(tended.effects)
         ledger.save(connection, known)
         return count
 

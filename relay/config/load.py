@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -22,6 +23,7 @@ from relay.config.model import (
     SourceMap,
     SourceModel,
     Trees,
+    moment,
     seconds,
     suggestion,
     window,
@@ -45,8 +47,6 @@ from relay.config.values import (
     ChannelSettings,
     Configuration,
     Credentials,
-    Heartbeat,
-    Hours,
     PingSettings,
     SourceSettings,
     ping_check,
@@ -54,8 +54,10 @@ from relay.config.values import (
 )
 from relay.core.attention import ChannelPolicy, Resolved
 from relay.core.event import SEVERITY_WORDS, Severity, Source
+from relay.core.identity import digest
 from relay.core.labels import Matchers
-from relay.core.policy import Grouping, IncidentPolicy, Policy, SeverityRule
+from relay.core.policy import Expected, Grouping, IncidentPolicy, Policy, SeverityRule
+from relay.core.quiet import Hours, Rule
 from relay.core.routing import Route
 
 MAX_CHANNELS: Final = 50
@@ -105,8 +107,8 @@ class _Loader:
             trees_folder=self._folder("trees", settings.trees),
             edges_folder=self._folder("edges", settings.edges),
             handbook=settings.trees.handbook if settings.trees else None,
-            hours=Hours(*window(settings.hours.quiet), ZoneInfo(settings.hours.zone)) if settings.hours else None,
-            heartbeats=self._heartbeats(settings),
+            hours=_hours(settings),
+            quiet=self._who_may_ask(settings),
             ping=self._ping(settings),
             history_keep=seconds(settings.history.keep),
             file=self._path,
@@ -343,6 +345,15 @@ class _Loader:
         index = sources.index(open_ones[0])
         sources[index] = replace(open_ones[0], credentials=lock)
 
+    def _who_may_ask(self, settings: Settings) -> Credentials:
+        model, path = settings.quiet, ("quiet",)
+        basic = model.basic_auth
+        passwords = self._secrets((*path, *_PASSWORD), basic.password_file) if basic else ()
+        return Credentials(
+            bearer_tokens=self._secrets((*path, "bearer_token_file"), model.bearer_token_file),
+            basic=(BasicPair(basic.username, passwords),) if basic else (),
+        )
+
     # What decides
 
     def _policy(self, settings: Settings, sources: tuple[SourceSettings, ...], channels: tuple[str, ...]) -> Policy:
@@ -352,11 +363,17 @@ class _Loader:
             distribution=settings.distribution or "",
             severity_words=MappingProxyType({**SEVERITY_WORDS, **words}),
             severity_rules=rules,
-            channels=MappingProxyType({name: _channel_policy(name, settings.channels.get(name)) for name in channels}),
+            channels=MappingProxyType(
+                {name: _channel_policy(name, settings.channels.get(name), _hours(settings)) for name in channels}
+            ),
             routes=self._routes(settings, channels),
             incidents=_incidents(settings),
             holds=MappingProxyType({source.name: source.hold for source in sources if source.hold is not None}),
+            heartbeats=self._heartbeats(settings),
             repositories=MappingProxyType({name: url.rstrip("/") for name, url in settings.repositories.items()}),
+            quiet=_windows(settings),
+            several_clusters=len({source.policy.cluster or settings.cluster for source in sources} - {None}) > 1,
+            owners=MappingProxyType({owner.strip().lower(): mention for owner, mention in settings.owners.items()}),
         )
 
     def _routes(self, settings: Settings, channels: tuple[str, ...]) -> tuple[Route, ...]:
@@ -374,10 +391,10 @@ class _Loader:
             self._wrong(path, "the last route matches everything: end with - {channels: […]}", setting="routes")
         return (*routes, Route(Matchers(), channels[:1]))
 
-    def _heartbeats(self, settings: Settings) -> tuple[Heartbeat, ...]:
+    def _heartbeats(self, settings: Settings) -> tuple[Expected, ...]:
         paths: list[Steps] = [("heartbeats", index) for index in range(len(settings.heartbeats))]
         self._check_once(paths, [one.name for one in settings.heartbeats], "name")
-        return tuple(Heartbeat(one.name, Matchers.of(one.match), seconds(one.every)) for one in settings.heartbeats)
+        return tuple(Expected(one.name, Matchers.of(one.match), seconds(one.every)) for one in settings.heartbeats)
 
     def _ping(self, settings: Settings) -> PingSettings | None:
         if settings.ping is None:
@@ -401,10 +418,31 @@ def _severities(settings: Settings) -> tuple[dict[str, Severity], tuple[Severity
     return words, tuple(rules)
 
 
-def _channel_policy(name: str, model: ChannelModel | None) -> ChannelPolicy:
+def _hours(settings: Settings) -> Hours | None:
+    written = settings.hours
+    return Hours(*window(written.quiet), ZoneInfo(written.zone)) if written is not None else None
+
+
+def _windows(settings: Settings) -> tuple[Rule, ...]:
+    """Planned quiet. A window's key is of what it says, so that one that is changed is another."""
+    zone = ZoneInfo(settings.hours.zone) if settings.hours is not None else UTC
+    return tuple(
+        Rule(
+            key="file-" + digest(*one.match, one.begin, one.until, str(zone))[:6],
+            match=Matchers.of(one.match),
+            began_at=moment(one.begin, zone),
+            until=moment(one.until, zone),
+            by="the configuration",
+            why=one.why or "",
+        )
+        for one in settings.quiet.windows
+    )
+
+
+def _channel_policy(name: str, model: ChannelModel | None, hours: Hours | None) -> ChannelPolicy:
     """Without a model, that of the channel a webhook's URL alone makes: the defaults."""
     if model is None:
-        return ChannelPolicy(name)
+        return ChannelPolicy(name, hours=hours)
     return ChannelPolicy(
         name=name,
         page=_severity(model.page),
@@ -415,6 +453,7 @@ def _channel_policy(name: str, model: ChannelModel | None) -> ChannelPolicy:
         remind=None if model.remind is None else seconds(model.remind),
         fallback=model.fallback,
         status=model.status,
+        hours=hours,
     )
 
 

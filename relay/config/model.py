@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable
-from datetime import time
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
@@ -17,10 +17,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Dis
 
 from relay.core.event import SEVERITY_WORDS, Severity
 from relay.core.labels import MatcherError, parse
+from relay.core.quiet import LONGEST
 
 DAY: Final = 86400.0
 _UNITS: Final = {"d": DAY, "h": 3600.0, "m": 60.0, "s": 1.0}
 _DURATION: Final = r"^(?:0|(?=[0-9])(?:[0-9]{1,5}d)?(?:[0-9]{1,6}h)?(?:[0-9]{1,7}m)?(?:[0-9]{1,8}s)?)$"
+_CLOCK: Final = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 _WINDOW: Final = r"^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$"
 _NAME: Final = r"^[a-z0-9][a-z0-9-]{0,31}$"
 _MENTION: Final = r"^<@&?[0-9]{1,20}>$"
@@ -91,6 +93,36 @@ def _zone(text: str) -> str:
         for low, zone in zones.items():
             near = near.replace(f" {low}?", f" {zone}?")
         raise ValueError(f"{shown(text)} is no time zone: write its name as in Europe/Prague{near}") from None
+    return text
+
+
+def moment(text: str, zone: tzinfo) -> float:
+    """`2026-03-14 22:00`, by the wall clock of `zone` unless it says its own offset, in seconds since the epoch. Raises ValueError."""
+    try:
+        at = datetime.fromisoformat(text if len(text) >= len("2026-03-14 22:00") else "")
+        return (at if at.tzinfo is not None else at.replace(tzinfo=zone)).timestamp()
+    except (ValueError, OverflowError):
+        raise ValueError(f'{shown(text)} is no time: write "2026-03-14 22:00"') from None
+
+
+def end_of(lasts: str, until: str, now: float, zone: tzinfo) -> float:
+    """When something ends that `lasts` so long (`2h`) or goes on `until` then: `07:30`, the next one, or `2026-03-14 22:00`.
+
+    Exactly one of the two is given. Raises ValueError.
+    """
+    if bool(lasts) == bool(until):
+        raise ValueError("say how long (2h) or until when (07:30): one of the two")
+    if lasts:
+        return now + seconds(lasts)
+    if not re.fullmatch(_CLOCK, until):
+        return moment(until, zone)
+    here = datetime.fromtimestamp(now, zone)
+    today = datetime.combine(here.date(), time.fromisoformat(until), zone)
+    return (today if today > here else today + timedelta(days=1)).timestamp()
+
+
+def _moment(text: str) -> str:
+    moment(text, UTC)
     return text
 
 
@@ -210,6 +242,7 @@ FiveMinutes = Annotated[str, *_lasting(least="5m")]
 Ticking = Annotated[str, *_lasting(least="10s", most="1d")]
 Days = Annotated[str, *_lasting(least="1d")]
 Window = Annotated[str, AfterValidator(_window), _is("`from-until`", "22:00-07:30", pattern=_WINDOW)]
+Moment = Annotated[str, AfterValidator(_moment), _is("a time", "2026-03-14 22:00")]
 Zone = Annotated[str, AfterValidator(_zone), _is("a time zone", "Europe/Prague", "UTC")]
 MatcherText = Annotated[
     str, AfterValidator(_matcher), _is("matchers", 'severity="critical"', 'namespace=~"media|apps"')
@@ -361,7 +394,7 @@ class ChannelModel(Model):
     thread: Thread | None = None
     """Id of the thread to post into; else the one of the webhook's URL, if it names one."""
     fallback: Name | None = None
-    """The channel that takes over while this one is dead."""
+    """The channel that shows this one's pages too while its webhook is dead."""
     status: bool = True
     """Keep the status message, made to be pinned."""
 
@@ -428,6 +461,39 @@ class Hours(Model):
     """From when until when, over midnight too."""
     zone: Zone = "UTC"
     """The time zone of that clock, by its IANA name."""
+
+
+class QuietWindow(Model):
+    """Planned work: what fits makes no sound from then until then."""
+
+    match: Annotated[Matches, Field(min_length=1)]
+    """Matchers on the labels; all of them fit."""
+    begin: Annotated[Moment, Field(alias="from")]
+    """When it begins, by the clock of `hours.zone`, else UTC, or with an offset."""
+    until: Moment
+    """When it ends, 30 days later at most; what is left then is told once."""
+    why: Label | None = None
+    """What for, in a few words."""
+
+    @model_validator(mode="after")
+    def _ends(self) -> QuietWindow:
+        lasts = moment(self.until, UTC) - moment(self.begin, UTC)
+        if lasts <= 0:
+            raise ValueError(f"it ends ({self.until}) before it begins ({self.begin})")
+        if lasts > LONGEST:
+            raise ValueError("it lasts longer than 30 days: that is a severity, write it in severities")
+        return self
+
+
+class QuietModel(Model):
+    """Acknowledging, snoozing and maintenance: who may ask for it by HTTP, and what is planned."""
+
+    bearer_token_file: Files | None = None
+    """File that holds the token of `Authorization: Bearer` for `/quiet`; a list while it is rotated."""
+    basic_auth: BasicAuth | None = None
+    """A user name and the file of its password for `/quiet`, as a browser asks for them. Without either nothing is served there."""
+    windows: Annotated[list[QuietWindow], Field(max_length=100)] = []
+    """Planned work, written down beforehand."""
 
 
 class HeartbeatModel(Model):
@@ -520,6 +586,14 @@ class Settings(Model):
     """When an incident is settled, the same again, flapping or expired."""
     hours: Hours | None = None
     """Nights."""
+    quiet: QuietModel = QuietModel()
+    """Acknowledging, snoozing and maintenance."""
+    owners: Annotated[
+        dict[Annotated[str, Field(min_length=1, max_length=63)], Mention],
+        Field(max_length=200),
+        _is("a mapping of owners to mentions"),
+    ] = {}
+    """Whom a page mentions besides the channel's, by the label, annotation or metadata `owner`, else `team`, of what it is about."""
     heartbeats: Annotated[list[HeartbeatModel], Field(max_length=100)] = []
     """Events whose absence is the problem."""
     repositories: Annotated[

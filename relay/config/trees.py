@@ -6,16 +6,15 @@ write it. Every scalar is text, whatever YAML would make of it; anchors, aliases
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
+from relay.config.plain import DataError, Place, line_of, near, plain, read_file, told
 from relay.core.facts import REGISTRY
 from relay.core.labels import Matcher, MatcherError, Matchers, Op, parse, pattern
 from relay.core.tree import (
@@ -39,21 +38,15 @@ MAX_BYTES: Final = 256 * 1024
 MAX_QUESTIONS: Final = 8
 """Questions below one another."""
 MAX_LEAVES: Final = 1000
-_MAX_NESTING: Final = 64
 
 
-class TreeError(ValueError):
-    """A tree that is not taken: `what` is wrong, in which file and line, and what was perhaps meant."""
-
-    def __init__(self, file: str, line: int, what: str, suggestion: str = "") -> None:
-        self.file, self.line, self.what, self.suggestion = file, line, what, suggestion
-        super().__init__(f"{file}:{line}: {what}{f' ({suggestion})' if suggestion else ''}")
+class TreeError(DataError):
+    """A tree that is not taken."""
 
 
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 _Line = Annotated[str, StringConstraints(min_length=1, max_length=600)]
 _LeafId = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]*(-[A-Z0-9]+)*-[0-9]{3}$", max_length=40)]
-_Path = tuple[str | int, ...]
 
 
 class _Model(BaseModel):
@@ -124,7 +117,7 @@ class _Example(_Model):
     @classmethod
     def _facts(cls, given: dict[str, str]) -> dict[str, str]:
         if unknown := next((name for name in given if name not in REGISTRY), ""):
-            raise ValueError(f"unknown fact {unknown!r}{_near(unknown, REGISTRY)}")
+            raise ValueError(f"unknown fact {unknown!r}{near(unknown, REGISTRY)}")
         return given
 
     @model_validator(mode="after")
@@ -160,11 +153,11 @@ def parse_tree(text: bytes | str, file: str) -> DecisionTree:
     raw = text if isinstance(text, bytes) else text.encode()
     if len(raw) > MAX_BYTES:
         raise TreeError(file, 1, f"longer than {MAX_BYTES // 1024} KiB")
-    plain, lines = _plain(raw, file)
+    given, lines = plain(raw, file, TreeError, "one tree")
     try:
-        model = _Tree.model_validate(plain)
+        model = _Tree.model_validate(given)
     except ValidationError as error:
-        raise _told(error, file, lines) from None
+        raise told(error, file, lines, _KEYS, TreeError) from None
     except RecursionError:
         raise TreeError(file, 1, "nested too deep") from None
     return _Reader(file, lines).tree(model)
@@ -175,7 +168,8 @@ def load_trees(folder: Path | None = None) -> Library:
 
     Raises TreeError for a file that cannot be read, is no tree, or uses a name or leaf id that another tree has.
     """
-    own = [parse_tree(_read(path), path.name) for path in sorted(folder.glob("*.yaml"))] if folder else []
+    given = sorted(folder.glob("*.yaml")) if folder else []
+    own = [parse_tree(read_file(path, MAX_BYTES, TreeError), path.name) for path in given]
     shipped = [
         parse_tree(entry.read_bytes(), entry.name)
         for entry in sorted(files("relay").joinpath("trees").iterdir(), key=lambda entry: entry.name)
@@ -185,14 +179,6 @@ def load_trees(folder: Path | None = None) -> Library:
     kept = [*own, *(tree for tree in shipped if tree.name not in names)]
     _refuse_twins(kept)
     return Library.of(kept)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise TreeError(path.name, 1, f"cannot be read: {error.strerror}") from None
 
 
 def _refuse_twins(trees: Iterable[DecisionTree]) -> None:
@@ -208,108 +194,13 @@ def _refuse_twins(trees: Iterable[DecisionTree]) -> None:
         leaves |= {node.leaf: tree.file for node in nodes(tree.root) if node.leaf}
 
 
-# --- YAML with lines, and nothing that grows ----------------------------------------------------------------------------
-
-_Loader: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-def _plain(raw: bytes, file: str) -> tuple[Any, dict[_Path, int]]:
-    """Dicts, lists and text, and the line of each place, in one pass over the file."""
-    reading = _Reading(yaml.parse(raw, Loader=_Loader), file)
-    try:
-        root = reading.document()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise TreeError(file, mark.line + 1 if mark else 1, f"no YAML: {error.problem or error.context}") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise TreeError(file, 1, "no YAML: not UTF-8 text, or it holds control characters") from None
-    return root, reading.lines
-
-
-class _Reading:
-    """Takes events as they come. Aliases, which make a small file huge, and nesting, which exhausts the stack, end it at once."""
-
-    def __init__(self, events: Iterable[Any], file: str) -> None:
-        self._events, self._file = iter(events), file
-        self.lines: dict[_Path, int] = {}
-
-    def document(self) -> Any:  # noqa: ANN401  # what YAML held
-        next(self._events)
-        if isinstance(next(self._events), yaml.StreamEndEvent):
-            raise TreeError(self._file, 1, "empty")
-        root = self._value(next(self._events), ())
-        next(self._events)
-        if not isinstance(after := next(self._events), yaml.StreamEndEvent):
-            raise TreeError(self._file, after.start_mark.line + 1, "no YAML: a second document; one file is one tree")
-        return root
-
-    def _value(self, event: Any, path: _Path) -> Any:  # noqa: ANN401  # what YAML held
-        line = event.start_mark.line + 1
-        if event.anchor is not None:
-            raise TreeError(self._file, line, "anchors and aliases are not taken", "write it out")
-        self.lines.setdefault(path, line)
-        if isinstance(event, yaml.ScalarEvent):
-            return event.value
-        if len(path) == _MAX_NESTING:
-            raise TreeError(self._file, line, f"nested deeper than {_MAX_NESTING}")
-        return self._list(path) if isinstance(event, yaml.SequenceStartEvent) else self._dict(path)
-
-    def _list(self, path: _Path) -> list[Any]:
-        out: list[Any] = []
-        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
-            out.append(self._value(event, (*path, len(out))))
-        return out
-
-    def _dict(self, path: _Path) -> dict[str, Any]:
-        out: dict[str, Any] = {}
-        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
-            line = event.start_mark.line + 1
-            if not isinstance(event, yaml.ScalarEvent):
-                raise TreeError(self._file, line, "a key is not plain text")
-            key = self._value(event, (*path, event.value))
-            if key in out:
-                raise TreeError(self._file, line, f"{key!r} stands here twice")
-            out[key] = self._value(next(self._events), (*path, key))
-        return out
-
-
-def _line(lines: Mapping[_Path, int], path: _Path) -> int:
-    """The line of `path`, or of the nearest place around it."""
-    while path and path not in lines:
-        path = path[:-1]
-    return lines.get(path, 1)
-
-
-def _told(error: ValidationError, file: str, lines: Mapping[_Path, int]) -> TreeError:
-    found = error.errors(include_url=False)
-    # A mistyped key is also a missing one; the typing error is what helps.
-    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
-    path: _Path = tuple(first["loc"])
-    what, suggestion = str(first["msg"]).removeprefix("Value error, "), ""
-    key = str(path[-1]) if path else ""
-    if first["type"] == "extra_forbidden":
-        what, suggestion = f"unknown key {key!r}", _near(key, _KEYS).strip(" ;")
-        if first["input"] == "":
-            suggestion = "a text with a comma needs quotes within braces"
-    elif first["type"] == "missing":
-        what = f"{key!r} is missing"
-    elif key and first["type"] != "value_error":
-        what = f"{key}: {what}"
-    return TreeError(file, _line(lines, path), what, suggestion)
-
-
-def _near(word: str, words: Iterable[str]) -> str:
-    found = difflib.get_close_matches(word, list(words), n=1)
-    return f"; did you mean {found[0]!r}?" if found else ""
-
-
 # --- from the file's shape to core's values -----------------------------------------------------------------------------
 
 
 class _Reader:
     """Turns a validated file into a tree, and knows the line of each thing that it refuses."""
 
-    def __init__(self, file: str, lines: Mapping[_Path, int]) -> None:
+    def __init__(self, file: str, lines: Mapping[Place, int]) -> None:
         self._file, self._lines = file, lines
         self._leaves: dict[str, int] = {}
 
@@ -324,20 +215,20 @@ class _Reader:
         self._examples_name_what_is_there(tree)
         return tree
 
-    def _refuse(self, path: _Path, what: str, suggestion: str = "") -> TreeError:
-        return TreeError(self._file, _line(self._lines, path), what, suggestion)
+    def _refuse(self, path: Place, what: str, suggestion: str = "") -> TreeError:
+        return TreeError(self._file, line_of(self._lines, path), what, suggestion)
 
-    def _matcher(self, text: str, path: _Path, groups: frozenset[str]) -> Matcher:
+    def _matcher(self, text: str, path: Place, groups: frozenset[str]) -> Matcher:
         try:
             matcher = parse(text)
         except MatcherError as error:
             raise self._refuse(path, str(error)) from None
         if matcher.name not in REGISTRY and matcher.name not in groups:
             known = [*REGISTRY, *groups]
-            raise self._refuse(path, f"unknown fact {matcher.name!r}", _near(matcher.name, known).strip(" ;"))
+            raise self._refuse(path, f"unknown fact {matcher.name!r}", near(matcher.name, known).strip(" ;"))
         return matcher
 
-    def _node(self, model: _Node, path: _Path, groups: frozenset[str], depth: int) -> Node:
+    def _node(self, model: _Node, path: Place, groups: frozenset[str], depth: int) -> Node:
         if depth > MAX_QUESTIONS:
             raise self._refuse(path, f"more than {MAX_QUESTIONS} questions below one another")
         branches = tuple(
@@ -364,14 +255,14 @@ class _Reader:
             steps=self._steps(model.steps or [], (*path, "steps"), groups),
         )
 
-    def _claim(self, leaf: str, path: _Path) -> None:
+    def _claim(self, leaf: str, path: Place) -> None:
         if leaf in self._leaves:
             raise self._refuse(path, f"leaf {leaf} stands in line {self._leaves[leaf]} already: ids are never reused")
         if len(self._leaves) == MAX_LEAVES:
             raise self._refuse(path, f"more than {MAX_LEAVES} leaves")
-        self._leaves[leaf] = _line(self._lines, path)
+        self._leaves[leaf] = line_of(self._lines, path)
 
-    def _branch(self, model: _Branch, path: _Path, groups: frozenset[str], depth: int) -> Branch:
+    def _branch(self, model: _Branch, path: Place, groups: frozenset[str], depth: int) -> Branch:
         when: list[Matcher] = []
         for index, text in enumerate(model.when):
             matcher = self._matcher(text, (*path, "when", index), groups)
@@ -380,7 +271,7 @@ class _Reader:
                 groups |= frozenset(pattern(matcher.value).groupindex)
         return Branch(model.is_, tuple(when), self._node(model, path, groups, depth), model.means or "")
 
-    def _steps(self, models: list[_Step], path: _Path, groups: frozenset[str]) -> tuple[Step, ...]:
+    def _steps(self, models: list[_Step], path: Place, groups: frozenset[str]) -> tuple[Step, ...]:
         out: list[Step] = []
         for index, model in enumerate(models):
             here = (*path, index)
@@ -391,23 +282,23 @@ class _Reader:
             out.append(Step(act, text, self._command(model.run or "", (*here, "run"), groups)))
         return tuple(out)
 
-    def _phrase(self, text: str, path: _Path, groups: frozenset[str]) -> Phrase:
+    def _phrase(self, text: str, path: Place, groups: frozenset[str]) -> Phrase:
         return self._known_blanks(phrase(text), path, groups)
 
-    def _command(self, text: str, path: _Path, groups: frozenset[str]) -> Phrase:
+    def _command(self, text: str, path: Place, groups: frozenset[str]) -> Phrase:
         try:
             return self._known_blanks(command(text), path, groups)
         except PhraseError as error:
             raise self._refuse(path, f"command: {error}") from None
 
-    def _known_blanks(self, text: Phrase, path: _Path, groups: frozenset[str]) -> Phrase:
+    def _known_blanks(self, text: Phrase, path: Place, groups: frozenset[str]) -> Phrase:
         for name in blanks(text):
             if name not in REGISTRY and name not in groups:
                 known = [*REGISTRY, *groups]
-                raise self._refuse(path, f"nothing fills the blank <{name}>", _near(name, known).strip(" ;"))
+                raise self._refuse(path, f"nothing fills the blank <{name}>", near(name, known).strip(" ;"))
         return text
 
-    def _example(self, model: _Example, path: _Path) -> Example:
+    def _example(self, model: _Example, path: Place) -> Example:
         leads = model.leads_to
         never = model.never if isinstance(model.never, list) else [model.never] if model.never else []
         return Example(
@@ -415,14 +306,14 @@ class _Reader:
             path=tuple(leads) if isinstance(leads, list) else (),
             leaf=leads if isinstance(leads, str) else "",
             never=tuple(never),
-            line=_line(self._lines, path),
+            line=line_of(self._lines, path),
         )
 
     def _examples_name_what_is_there(self, tree: DecisionTree) -> None:
         for example in tree.examples:
             for leaf in (example.leaf, *example.never):
                 if leaf and leaf not in self._leaves:
-                    suggestion = _near(leaf, self._leaves).strip(" ;")
+                    suggestion = near(leaf, self._leaves).strip(" ;")
                     raise TreeError(
                         self._file, example.line, f"the example names leaf {leaf}, which is not there", suggestion
                     )

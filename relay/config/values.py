@@ -6,16 +6,15 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import time
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
-from zoneinfo import ZoneInfo
 
 from relay.config.secrets import Secret, SecretError, SecretSource
 from relay.core.event import Source
-from relay.core.labels import Matchers
 from relay.core.policy import Policy, SourcePolicy
+from relay.core.quiet import Hours
 
 ENVIRONMENT: Final[Mapping[Source, str]] = {
     Source.FLUX: "RELAY_FLUX_HMAC_KEY",
@@ -174,24 +173,6 @@ class ChannelSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Hours:
-    """Nights, by the wall clock of `zone`: from `begin` (included) until `end` (not), over midnight if `end` is earlier."""
-
-    begin: time
-    end: time
-    zone: ZoneInfo
-
-
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
-    """A declared heartbeat, `every` so many seconds."""
-
-    name: str
-    match: Matchers
-    every: float
-
-
-@dataclass(frozen=True, slots=True)
 class PingSettings:
     """The ping out, `every` so many seconds."""
 
@@ -212,7 +193,6 @@ class Configuration:
     trees_folder: Path | None
     edges_folder: Path | None
     hours: Hours | None
-    heartbeats: tuple[Heartbeat, ...]
     ping: PingSettings | None
     history_keep: float
     """Seconds."""
@@ -220,6 +200,8 @@ class Configuration:
     text: str = field(repr=False)
     """What the file says, without its comments, so without a secret: kept as the last good one, and read again by `load(…, text=…)`."""
 
+    quiet: Credentials = Credentials()
+    """What opens `/quiet`; without any nothing is served there."""
     handbook: str | None = None
     """Where the trees are drawn: a page, or with `{tree}` in it one for each tree, with an anchor for each leaf."""
 
@@ -228,5 +210,11 @@ class Configuration:
         return (
             *(channel.webhook_url for channel in self.channels),
             *(secret for source in self.sources for secret in source.credentials.secrets),
+            *self.quiet.secrets,
             *((self.ping.url,) if self.ping else ()),
         )
+
+    @property
+    def zone(self) -> tzinfo:
+        """The clock that people here live by: that of their nights, where those are configured."""
+        return self.hours.zone if self.hours is not None else UTC

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
-from relay.core.event import Severity
+from relay.core.event import Instant, Severity
+from relay.core.quiet import Hours
 
 
 class Loudness(IntEnum):
@@ -44,6 +45,12 @@ class ChannelPolicy:
     remind: float | None = None
     fallback: str | None = None
     status: bool = True
+    hours: Hours | None = None
+    """Its nights, in which only a page sounds."""
+
+    def night_until(self, now: Instant) -> Instant | None:
+        """When the night that is at `now` ends; None by day."""
+        return self.hours.night_until(now) if self.hours is not None else None
 
     def loudness(self, severity: Severity) -> Loudness:
         """How loud something of this severity opens here. `Severity.NONE` is never shown."""

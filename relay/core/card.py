@@ -33,6 +33,8 @@ class Form(StrEnum):
     FULL = "full"
     COMPACT = "compact"
     LINE = "line"
+    GROUPED = "grouped"
+    """By name only, in one line with others of its namespace and cause."""
     POINTER = "pointer"
     END = "end"
 
@@ -163,7 +165,47 @@ class Card:
     sources: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     """Short remarks: `reopened 3 times`, `said 20+ times`, `after k7f3`."""
+    owner: str = ""
+    """As its sender says, raw: who is called besides, where the configuration knows them."""
 
     @property
     def is_open(self) -> bool:
         return self.until is None
+
+    @property
+    def brief(self) -> Brief:
+        """As one line among many."""
+        return Brief(
+            incident=self.incident,
+            handle=self.handle,
+            headline=self.headline,
+            severity=self.severity,
+            state=self.state,
+            namespace="",
+            since=self.since,
+            until=self.until,
+            lasted=self.lasted,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What is left of a Card in one line among many: who, in which state, since when."""
+
+    incident: str
+    handle: str
+    headline: Headline
+    severity: Severity
+    state: str
+    namespace: str
+    since: Instant
+    until: Instant | None = None
+    lasted: float = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        return self.until is None
+
+    @property
+    def brief(self) -> Brief:
+        return self

@@ -11,8 +11,7 @@ from hashlib import blake2b
 
 import re2
 
-from relay.core.event import Event, Instant, Subject
-from relay.core.policy import Grouping
+from relay.core.event import Event, Instant, Source, Subject
 
 WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod"})
 """Kinds that people call by one name; a key of theirs does not tell the kinds apart, since a pod's name does not."""
@@ -48,7 +47,12 @@ def incident_id(signal_key: str, since: Instant, episode: int) -> str:
     They begin with the start, so that what opens together lies together in every index; the handle follows (`Incident.handle`).
     """
     number = int(digest("incident", signal_key, repr(round(since * 1000)), str(episode)), 16)
-    return "".join((*_pairs(max(0, int(since)), BEGINS // 2)[::-1], *_pairs(number, 13 - BEGINS // 2)))
+    return _begins(max(0, int(since))) + "".join(_pairs(number, 13 - BEGINS // 2))
+
+
+@lru_cache(maxsize=64)
+def _begins(second: int) -> str:
+    return "".join(_pairs(second, BEGINS // 2)[::-1])
 
 
 BEGINS = 8
@@ -107,21 +111,32 @@ def subject_key(subject: Subject) -> str:
     return "o:" + digest(subject.cluster, subject.kind, subject.namespace, subject.name)
 
 
-def join_keys(event: Event, grouping: Grouping = Grouping.ALERTNAME) -> tuple[str, ...]:
-    """In the order in which they are tried: the same alert at another severity, its group, its workload or object."""
+@lru_cache(maxsize=2048)
+def object_keys(subject: Subject) -> tuple[str, ...]:
+    """The join keys of what people call by one name: a HelmRelease and the workload of its name are one thing."""
+    own = subject_key(subject)
+    if subject.kind != "HelmRelease" or not own:
+        return (own,) if own else ()
+    return own, subject_key(Subject(subject.cluster, "Workload", subject.namespace, subject.name))
+
+
+def join_keys(event: Event, *, whole: bool = False, across: bool = False) -> tuple[str, ...]:
+    """In the order in which they are tried: the same alert at another severity, its group, its workload or object, another cluster's.
+
+    With `whole` a group of Alertmanager's is one problem whatever its alertnames; with `across` the same failure of the same object in
+    several clusters is one.
+    """
     keys = []
     if event.semantic_key:
         keys.append("m:" + event.semantic_key)
     if event.group_key:
-        keys.append("g:" + digest(event.group_key, event.alertname if grouping is Grouping.ALERTNAME else ""))
-    if of_subject := subject_key(event.subject):
-        keys.append(of_subject)
+        keys.append("g:" + digest(event.group_key, "" if whole else event.alertname))
+    keys += object_keys(event.subject)
+    if across and subject_key(event.subject):
+        thing = raised(event.subject)
+        why = (event.reason, normalise(event.message)) if event.source is Source.FLUX else (event.alertname,)
+        keys.append("x:" + digest(event.source, thing.kind, thing.namespace, thing.name, *why))
     return tuple(keys)
-
-
-def named_keys(event: Event) -> tuple[str, ...]:
-    """Keys that a Signal holds beside its own: of the objects that its message names as unhealthy."""
-    return tuple(dict.fromkeys(key for subject in event.names if (key := subject_key(subject))))
 
 
 # --- causes -------------------------------------------------------------------------------------------------------------
@@ -144,15 +159,26 @@ _APPLY_ERROR = re2.compile(
 _HEALTH_LIST = re2.compile(r"\[[^\[\]]* status: '[^\[\]]*\]")
 
 
-@lru_cache(maxsize=256)
 def normalise(message: str) -> str:
     """`message` without what differs per attempt (reference: flux.md §6). Only for comparing; what is shown stays whole."""
+    return (_normalised_short if len(message) <= SHORT else _normalised_long)(message)
+
+
+SHORT = 1024
+"""Characters of a message of which many are remembered: a failure says the same again, and each is asked for twice."""
+
+
+def _normalised(message: str) -> str:
     text = message.split(_HELM_LOGS, 1)[0]
     if _APPLY_ERROR.search(text):
         text = text.split("\n", 1)[0]
     if " status: '" in text:
         text = _HEALTH_LIST.sub(lambda found: _sorted_list(found[0]), text)
     return str(_NOISE.sub(lambda found: f"<{found.lastgroup}>", text)).strip()
+
+
+_normalised_short = lru_cache(maxsize=2048)(_normalised)
+_normalised_long = lru_cache(maxsize=64)(_normalised)
 
 
 def _sorted_list(text: str) -> str:

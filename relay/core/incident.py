@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from relay.core.event import Instant, Severity, Source, Subject
 from relay.core.identity import handle_of
+from relay.core.policy import Hold
 from relay.core.values import value
 
 
@@ -24,12 +25,20 @@ class Reason(StrEnum):
     FOLDED = "folded"
     SURFACED = "surfaced"
     FLAPPING = "flapping"
+    CALM = "calm"
+    """It goes on, and does not come and go any more."""
     NO_NEWS = "no_news"
     HEARD_AGAIN = "heard_again"
     """There is news of what was grey."""
     EXPIRED = "expired"
+    STALLED = "stalled"
+    """What was on its way does not move any more: what still fails stands for itself."""
     RESOLVED = "resolved"
     CLOSED_BY_HAND = "closed_by_hand"
+    QUIET = "quiet"
+    """A rule or a night takes its sound from now on."""
+    LOUD = "loud"
+    """Nothing takes its sound any more: what is left of it is told."""
     REROUTED = "rerouted"
     CHANNEL_REMOVED = "channel_removed"
     # Counted, and shown with the next visible change.
@@ -47,6 +56,8 @@ class Reason(StrEnum):
     """Two clusters share a name, and this one did not open what it would close."""
     HEALED = "healed"
     """It ended within its hold: counted, never shown."""
+    RETRIED = "retried"
+    """A person asked for what was parked to be tried once more."""
 
     @property
     def visible(self) -> bool:
@@ -66,29 +77,19 @@ _VISIBLE = frozenset(
         Reason.FOLDED,
         Reason.SURFACED,
         Reason.FLAPPING,
+        Reason.CALM,
         Reason.NO_NEWS,
         Reason.HEARD_AGAIN,
         Reason.EXPIRED,
+        Reason.STALLED,
         Reason.RESOLVED,
         Reason.CLOSED_BY_HAND,
+        Reason.QUIET,
+        Reason.LOUD,
         Reason.REROUTED,
         Reason.CHANNEL_REMOVED,
     }
 )
-
-
-class Hold(StrEnum):
-    """What an opening waits for before it is shown."""
-
-    NONE = ""
-    PLAIN = "plain"
-    """So many seconds, as the configuration says."""
-    ITSELF = "itself"
-    """It can heal by itself: until the second time."""
-    HELM = "helm"
-    """Until Helm's remediation is known."""
-    UNKNOWN = "unknown"
-    """The trees do not tell."""
 
 
 @value(frozen=True, slots=True)
@@ -175,14 +176,19 @@ class Incident:
     effects: Firing = Firing()
     """How many open Incidents are folded into it, by severity."""
     tend_at: Instant | None = None
-    """When the Incidents folded into it must be looked after: it is over, open again, or folded itself."""
-    surface_at: Instant | None = None
-    """When it is shown on its own, if it still goes on: its cause is over."""
+    """When the Incidents folded into it must be looked after: it is over, or nobody speaks of it; or more wait for it."""
     silent_since: Instant | None = None
     """Since when there is no news of it: its card is grey, we do not know."""
     change_revision: str = ""
     """The last revision that touched its object shortly before it opened; evidence, not proof."""
     change_at: Instant | None = None
+    change: str = ""
+    reopened_at: tuple[Instant, ...] = ()
+    """When it last opened again, oldest first: as many as tell whether it flaps."""
+    calm_at: Instant | None = None
+    """While it flaps: when it does no more, if it stays as it is until then."""
+    loud_since: Instant | None = None
+    """When it last became worse or another problem: no quiet that was asked for before then holds for it."""
 
     @property
     def is_open(self) -> bool:

@@ -6,16 +6,17 @@ A batch and its Events one by one give the same state, and a replay gives the sa
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf
 from typing import Any, Final
 
-from relay.core import due, own
+from relay.core import arrival, changes, due, flapping, folding, heartbeats, holding, news, progress, quiet, rollout
 from relay.core import signal as signals
 from relay.core.attention import ChannelPolicy, Resolved
 from relay.core.event import Effect, Event, Instant, Severity, Source
-from relay.core.identity import incident_id, join_keys, named_keys, raised
+from relay.core.identity import incident_id, raised
 from relay.core.incident import Firing, Incident, Reason
-from relay.core.known import Entry, Known, KnownObject
-from relay.core.policy import Policy
+from relay.core.known import Entry, Known, KnownObject, keys_of
+from relay.core.policy import Expected, Policy
 from relay.core.posting import Posting
 from relay.core.routing import channels_of
 from relay.core.signal import Applied, Signal, State
@@ -23,10 +24,12 @@ from relay.core.values import replace
 
 RECENT: Final = 600.0
 """Seconds in which a copy of a Flux event changes nothing but when it was last seen."""
-_PUSH_EXPIRY: Final = 3600.0
-"""Seconds by which an expiry must have moved before it is written again: a repeat alone should cost one row."""
+_SOONER: Final = 60.0
+"""Seconds by which a deadline must come sooner before a repeat writes it. A later one is found when the old one is due."""
 
 
+_UNTOLD: Final = frozenset({Reason.EXPIRED, Reason.STALLED})
+"""Ends that make no sound: nobody knows that it is well."""
 _SEEN_ANEW: Final = 3600.0
 """Seconds after which an object's `seen_at` alone is written again: it only keeps history, and history is long."""
 
@@ -37,10 +40,18 @@ def take(known: Known, event: Event, policy: Policy) -> Reason:
     if event.digest:
         known.remember(event.digest, event.received_at)
     if event.source is Source.FLUX:
+        thing = known.objects.get(event.subject.key)
         _see_object(known, event)
+        changes.note(known, event, thing)
+        _roll_out(known, event, thing)
+        progress.moved(known, event, thing)
+    for name, expected in heartbeats.names_of(event, policy.heartbeats).items():
+        _beat(known, name, expected, event)
     before = known.signals.get(event.signal_key)
     if copied:
         return _seen_only(known, before, event)
+    if _closes_anothers(known, before, event):
+        return Reason.OTHER_CLUSTER
     if _older_than_success(known, event):
         return Reason.OLDER_THAN_SUCCESS
     applied = signals.apply(before, event, policy.incidents)
@@ -70,6 +81,28 @@ def _seen_only(known: Known, before: Signal | None, event: Event) -> Reason:
     return Reason.DUPLICATE
 
 
+def _beat(known: Known, name: str, expected: Expected | None, event: Event) -> None:
+    before = known.heartbeats.get(name)
+    after = heartbeats.heard(before, name, event, expected)
+    if after is not None and after is not before:
+        known.put_heartbeat(after)
+
+
+def _closes_anothers(known: Known, before: Signal | None, event: Event) -> bool:
+    """A success of another object of that name: of another cluster's, if the one that failed goes on to speak, or may.
+
+    An object that was made anew has another uid too; the old one is silent from then on.
+    """
+    if event.source is not Source.FLUX or event.effect is not Effect.CLOSES or before is None:
+        return False
+    failed, well = before.attributes.get("uid", ""), event.attributes.get("uid", "")
+    if not failed or not well or failed == well or not before.keeps_open:
+        return False
+    thing = known.objects.get(event.subject.key)
+    silent = event.received_at - before.seen_at
+    return (thing is not None and thing.twin) or silent < max(news.HOUR, 3 * before.longest_gap)
+
+
 def _older_than_success(known: Known, event: Event) -> bool:
     """A failure of Flux from before the object's last success: it is history, and never opens."""
     if event.source is not Source.FLUX or event.effect is not Effect.OPENS or event.aspect != "ready":
@@ -78,13 +111,34 @@ def _older_than_success(known: Known, event: Event) -> bool:
     return thing is not None and thing.succeeded_at is not None and event.at < thing.succeeded_at
 
 
+def _roll_out(known: Known, event: Event, thing: KnownObject | None) -> None:
+    """The revision that `event` tells of goes on its way; `thing` is what was known of the object until now."""
+    for key in rollout.keys_of(event):
+        before = known.rollouts.get(key)
+        revision = thing.revision if thing is not None else ""
+        since = thing.revision_since if thing is not None else None
+        was_ready = (
+            thing is not None
+            and revision == event.attributes.get("revision", "")
+            and thing.succeeded_at is not None
+            and thing.succeeded_at >= (since or 0.0)
+        )
+        noted = rollout.noted(before, event)
+        after = rollout.taken(noted, event, known_revision=revision, was_ready=was_ready)
+        if after is not None and after is not before:
+            known.put_rollout(after)
+
+
 def _see_object(known: Known, event: Event) -> None:
     """Remember revision, success and beat of a Flux object; that it was seen at all is worth writing once an hour."""
     thing = known.objects.get(event.subject.key) or KnownObject(event.subject, 0.0)
     changes: dict[str, Any] = {}
     uid, revision = event.attributes.get("uid", ""), event.attributes.get("revision", "")
     if uid and uid != thing.uid:
-        changes["uid"] = uid
+        changes |= {"uid": uid, "uid_before": thing.uid}
+        if uid == thing.uid_before:  # It was another one in between: an object that is made anew never comes back.
+            changes["twin"] = True
+            known.twins[event.subject.cluster] = f"{event.subject.kind} {event.subject.place}"
     if revision and revision != thing.revision:
         changes |= {"revision": revision, "revision_since": event.at}
     if event.effect is Effect.CLOSES and event.aspect == "ready" and event.at > (thing.succeeded_at or 0.0):
@@ -105,11 +159,11 @@ def _join(known: Known, fresh: Signal, event: Event, policy: Policy) -> Reason:
     own = known.incidents.get(fresh.incident) if fresh.incident else None
     if own is not None and own.is_open:
         return _add(known, own, fresh, event, policy, Reason.MEMBER)
-    for key in join_keys(event, policy.incidents.group):
+    for key in (*keys_of(event, policy), *known.links_of(event, policy).same):
         found = known.incidents.get(known.keys.get(key, ""))
         if found is not None and found.is_open:
             return _add(known, found, fresh, event, policy, Reason.MEMBER)
-    if own is not None and own.closed_at is not None and now - own.closed_at <= policy.incidents.reopen_within:
+    if own is not None and flapping.comes_back(own, now, policy.incidents):
         return _add(known, own, fresh, event, policy, Reason.REOPENED)
     return _open(known, fresh, event, policy, follows=own)
 
@@ -117,6 +171,8 @@ def _join(known: Known, fresh: Signal, event: Event, policy: Policy) -> Reason:
 def _open(known: Known, fresh: Signal, event: Event, policy: Policy, follows: Incident | None) -> Reason:
     """A new Incident of this one Signal."""
     now = event.received_at
+    hold, seconds = holding.held_for(fresh, event.sender, policy)
+    changed = changes.before(known, fresh.subject, fresh.since)
     incident = Incident(
         id=incident_id(fresh.key, fresh.since, fresh.episode),
         subject=raised(fresh.subject),
@@ -124,18 +180,24 @@ def _open(known: Known, fresh: Signal, event: Event, policy: Policy, follows: In
         lead=fresh.key,
         since=fresh.since,
         opened_at=now,
-        visible_at=now + hold(event, policy),
+        visible_at=now + seconds,
         changed_at=now,
         severity=fresh.severity,
         peak=fresh.severity,
         firing=Firing().plus(fresh.severity, 1),
         follows=follows.id if follows else None,
-        expires_at=now + _patience(fresh, policy),
+        hold=hold,
+        change_revision=changed.changed_by if changed else "",
+        change_at=changed.changed_at if changed else None,
+        change=changed.change if changed else "",
+        expires_at=news.due_at(known, fresh, policy.incidents, now),
     )
     known.put_incident(incident)
     _enter(known, replace(fresh, incident=incident.id), incident, event, policy)
     _post(known, incident, fresh, policy, Reason.OPENED, now)
     _note(known, Reason.OPENED, event, incident)
+    folding.opened(known, incident.id, event, policy)
+    progress.opened(known, incident.id, event, policy)
     return Reason.OPENED
 
 
@@ -148,50 +210,47 @@ def _add(known: Known, incident: Incident, fresh: Signal, event: Event, policy: 
     for sibling in weaker:
         firing = firing.plus(sibling.severity, -1)
     reason = why
-    if why is Reason.MEMBER and firing.worst > incident.severity:
+    worst = max(firing.worst, incident.effects.worst)
+    if why is Reason.MEMBER and worst > incident.severity:
         reason = Reason.ESCALATED
     after = replace(
         incident,
         firing=firing,
-        severity=firing.worst,
-        peak=max(incident.peak, firing.worst),
+        severity=worst,
+        peak=max(incident.peak, worst),
         members=incident.members + newcomer,
         reason=reason,
         version=incident.version + 1,
         changed_at=now,
-        expires_at=now + _patience(fresh, policy),
-        visible_at=min(incident.visible_at, now + hold(event, policy)),
+        expires_at=news.due_at(known, fresh, policy.incidents, now),
+        silent_since=None,
+        tend_at=now if incident.silent_since is not None else incident.tend_at,
     )
     if why is Reason.REOPENED:
-        healed = incident.reason is Reason.HEALED
         after = replace(
             after,
             closed_at=None,
             closed_by="",
-            reopenings=incident.reopenings + 1,
+            folded_into=None,
+            probably=False,
+            tend_at=None,
             lead=fresh.key,
-            visible_at=now + hold(event, policy) if healed else incident.visible_at,
+            visible_at=inf if incident.reason is Reason.HEALED else incident.visible_at,
         )
+        if incident.reason is not Reason.HEALED:  # Nobody saw that it came and went.
+            after = flapping.again(after, now, policy.incidents)
+            reason = after.reason
+    after = holding.held(after, fresh, event.sender, policy, now)
     if reason is Reason.ESCALATED:
         after = replace(after, lead=fresh.key)
     known.put_incident(after)
     _enter(known, replace(fresh, incident=incident.id), after, event, policy)
     _post(known, after, fresh, policy, reason, now)
     _note(known, reason, event, after)
+    folding.followed(known, incident, now, policy)
+    folding.opened(known, incident.id, event, policy, was=known.incidents.get(incident.folded_into or ""))
+    progress.opened(known, incident.id, event, policy)
     return reason
-
-
-def _patience(signal: Signal, policy: Policy) -> float:
-    """Seconds without news after which its Incident is given up; what the relay says of itself may be over sooner."""
-    if signal.source is Source.RELAY and (seconds := signal.attributes.get(own.EXPIRES_AFTER)):
-        return float(seconds)
-    return policy.incidents.expire_after
-
-
-def hold(event: Event, policy: Policy) -> float:
-    """Seconds for which an opening is held back. Alertmanager has already waited, and the relay speaks of itself at once."""
-    default = policy.flux_hold if event.source is Source.FLUX else 0.0
-    return policy.holds.get(event.sender, default)
 
 
 def _supersede(known: Known, fresh: Signal, incident: str) -> list[Signal]:
@@ -208,7 +267,7 @@ def _supersede(known: Known, fresh: Signal, incident: str) -> list[Signal]:
 def _enter(known: Known, signal: Signal, incident: Incident, event: Event, policy: Policy) -> None:
     """Store the Signal as a member, with the keys by which later ones find the Incident."""
     known.put_signal(signal)
-    for key in (*join_keys(event, policy.incidents.group), *named_keys(event)):
+    for key in keys_of(event, policy):
         known.claim(key, incident.id)
 
 
@@ -220,19 +279,52 @@ def _moved(
 ) -> Reason:
     """A Signal of a known Incident changed, repeated or ended; or is held, and has none yet."""
     reason = applied.reason
-    if applied.touched:
+    if reason is Reason.REPEATED and before is not None:
+        signal = _heard(known, before, signal, event)
+    if applied.touched and signal is applied.signal:
         known.touch_signal(signal)
     else:
         known.put_signal(signal)
     incident = known.incidents.get(signal.incident) if signal.incident else None
     if incident is None or not incident.is_open or reason in _SILENT:
         return reason
+    was, incident = incident, _let_go(known, incident, signal, reason, event, policy)
     firing = incident.firing
     if before is not None and before.keeps_open:
         firing = firing.plus(before.severity, -1)
     if signal.keeps_open:
         firing = firing.plus(signal.severity, 1)
-    return settle(known, incident, signal, firing, reason, event.received_at, policy)
+    reason = settle(known, incident, signal, firing, reason, event.received_at, policy)
+    folding.followed(known, was, event.received_at, policy)
+    if before is not None and signal.keeps_open and signal.cause != before.cause:
+        over = folding.another_cause(known, signal, incident.id, event, policy)
+        _close_root(known, over, event.received_at, policy)
+    return reason
+
+
+def _heard(known: Known, before: Signal, signal: Signal, event: Event) -> Signal:
+    """A repeat tells its sender's rhythm; one of Alertmanager's only where its whole delivery was one (`news.learn`)."""
+    if event.source is Source.FLUX:
+        return news.with_gap(signal, before.seen_at, event.received_at, known.awake_since)
+    known.said_before.setdefault(signal.key, before.seen_at)
+    return signal
+
+
+def _let_go(known: Known, incident: Incident, signal: Signal, reason: Reason, event: Event, policy: Policy) -> Incident:
+    """What held it back may be over: then it is due now."""
+    now = event.received_at
+    after = holding.moved(incident, signal, reason, event.sender, policy, now)
+    if after is not incident:
+        known.put_incident(after)
+        _due(known, after, now, policy)
+    return after
+
+
+def _due(known: Known, incident: Incident, now: Instant, policy: Policy) -> None:
+    """Its Channels show it when it is visible."""
+    for posting in known.postings_of(incident.id):
+        if (channel := policy.channels.get(posting.channel)) is not None:
+            known.put_posting(due.scheduled(posting, incident, channel, now))
 
 
 _SILENT: Final = frozenset(
@@ -246,24 +338,28 @@ def settle(
     """An open Incident after one of its members changed: still open, worse, better, or over."""
     if firing.total == 0:
         return close(known, replace(incident, firing=firing), Reason.RESOLVED, now, policy, source=signal.source)
+    if incident.silent_since is not None:
+        incident = replace(incident, silent_since=None, tend_at=now)
+        reason = Reason.HEARD_AGAIN if reason is Reason.REPEATED else reason
     if reason is Reason.REPEATED and firing == incident.firing:
         return _repeat(known, incident, signal, now, policy)
     if reason is Reason.RESOLVED:
         reason = Reason.MEMBER_RESOLVED
-    if firing.worst != incident.severity and reason is not Reason.REOPENED:
-        reason = Reason.ESCALATED if firing.worst > incident.severity else Reason.EASED
+    worst = max(firing.worst, incident.effects.worst)
+    if worst != incident.severity and reason is not Reason.REOPENED:
+        reason = Reason.ESCALATED if worst > incident.severity else Reason.EASED
     if not reason.visible:
         known.put_incident(replace(incident, firing=firing))
         return reason
     after = replace(
         incident,
         firing=firing,
-        severity=firing.worst,
-        peak=max(incident.peak, firing.worst),
+        severity=worst,
+        peak=max(incident.peak, worst),
         reason=reason,
         version=incident.version + 1,
         changed_at=now,
-        expires_at=now + _patience(signal, policy),
+        expires_at=news.due_at(known, signal, policy.incidents, now),
     )
     known.put_incident(after)
     _post(known, after, signal, policy, reason, now)
@@ -273,8 +369,8 @@ def settle(
 
 def _repeat(known: Known, incident: Incident, signal: Signal, now: Instant, policy: Policy) -> Reason:
     """Said again: nothing to show, at most a count to refresh later."""
-    expires = now + _patience(signal, policy)
-    if incident.expires_at is None or expires - incident.expires_at > _PUSH_EXPIRY:
+    expires = news.due_at(known, signal, policy.incidents, now)
+    if expires is not None and incident.expires_at is not None and incident.expires_at - expires > _SOONER:
         known.put_incident(replace(incident, expires_at=expires))
     for posting in known.postings_of(incident.id):
         after = due.repeated(posting, incident, signal.count, now)
@@ -305,6 +401,8 @@ def close(
         changed_at=now,
         expires_at=None,
         closed_by=by,
+        firing=Firing() if reason is Reason.EXPIRED else incident.firing,  # Who speaks again is counted anew.
+        tend_at=folding.tended_from(incident, now),
     )
     known.put_incident(after)
     known.release(incident.id)
@@ -312,19 +410,27 @@ def close(
         channel = policy.channels.get(posting.channel)
         if channel is None:
             continue
-        announced = channel if reason is not Reason.EXPIRED else replace(channel, resolved=Resolved.EDIT)
+        announced = channel if reason not in _UNTOLD else replace(channel, resolved=Resolved.EDIT)
         ended = due.over(posting, after, announced, policy.incidents.settle, now)
         if reason is Reason.HEALED:
             ended = replace(ended, due_at=None, end_due_at=None, wanted=posting.shown, rank=0)
         known.put_posting(ended)
     known.journal.append(Entry(now, reason, source, incident=incident.id))
+    _close_root(known, folding.left(known, incident, now, policy), now, policy)
     return reason
+
+
+def _close_root(known: Known, root: Incident | None, now: Instant, policy: Policy) -> None:
+    """A cause that does not report itself is over when its effects are."""
+    if root is not None:
+        close(known, root, Reason.RESOLVED, now, policy)
 
 
 def _count_healed(known: Known, incident: Incident, now: Instant) -> None:
     thing = known.objects.get(incident.subject.key)
     if thing is not None:
-        known.put_object(replace(thing, healed=thing.healed + 1, healed_at=now))
+        recent = thing.healed if now - (thing.healed_at or 0.0) <= due.DAY else 0
+        known.put_object(replace(thing, healed=recent + 1, healed_at=now))
 
 
 # --- what Channels owe --------------------------------------------------------------------------------------------------
@@ -334,19 +440,34 @@ def _post(known: Known, incident: Incident, signal: Signal, policy: Policy, reas
     """One visible change: every Channel that shows the Incident wants it, and those that the Signal is routed to join them."""
     routed = set(channels_of(policy.routes, signal.labels)) if signal.keeps_open else set()
     name = signal.alertname or signal.cause
+    rules = (*known.quiet, *policy.quiet)
+    if reason in (Reason.ESCALATED, Reason.CAUSE):
+        incident = _loud(known, incident, now)
+    hush = quiet.holding(rules, incident.id, incident.loud_since, (signal.labels,), now) if rules else None
+    old = arrival.was_here(known, signal, now)
     for posting in known.postings_of(incident.id):
         channel = policy.channels.get(posting.channel)
         if channel is None or posting.closed:
             continue
         severity = signal.severity if posting.channel in routed else Severity.NONE
-        move = due.reopened if reason is Reason.REOPENED else due.changed
-        known.put_posting(move(posting, incident, channel, now, severity=severity, name=name))
+        move = due.reopened if reason in (Reason.REOPENED, Reason.FLAPPING) else due.changed
+        after = move(posting, incident, channel, now, severity=severity, name=name, hush=hush, old=old)
+        if due.is_quiet(posting) and not due.is_quiet(after):
+            incident = _loud(known, incident, now)
+        known.put_posting(after)
     for channel_name in sorted(routed):
         channel = policy.channels.get(channel_name)
         if channel is not None and (incident.id, channel_name) not in known.postings:
-            fresh = due.opened(incident, channel, signal.severity, name, now)
+            fresh = due.opened(incident, channel, signal.severity, name, now, hush=hush, old=old)
             if fresh is not None:
                 known.put_posting(fresh)
+
+
+def _loud(known: Known, incident: Incident, now: Instant) -> Incident:
+    """It is worse, or another problem: no quiet that was asked for until now holds for it."""
+    after = replace(incident, loud_since=now)
+    known.put_incident(after)
+    return after
 
 
 def _note(known: Known, reason: Reason, event: Event, incident: Incident) -> None:
@@ -392,15 +513,59 @@ def as_event(signal: Signal, now: Instant) -> Event:
     )
 
 
+def ask_again(known: Known, incident: Incident, members: Iterable[Signal], now: Instant, policy: Policy) -> None:
+    """Other trees are there: what was held because nobody knew better may be due sooner, or later."""
+    for signal in members:
+        if signal.key == incident.lead:
+            after = holding.asked_again(incident, signal, policy, now)
+            if after != incident:
+                known.put_incident(after)
+                _due(known, after, now, policy)
+
+
 def expire(known: Known, incidents: Iterable[Incident], now: Instant, policy: Policy) -> int:
-    """Incidents that nobody spoke of for too long are closed, and never green: we do not know. Returns how many."""
+    """Incidents that nobody spoke of for too long turn grey, and later are closed, never green: we do not know. Returns how many were due.
+
+    `known` holds their Signals that fire, and the objects of those.
+    """
+    members: dict[str, list[Signal]] = {}
+    for signal in known.signals.values():
+        if signal.incident is not None and signal.keeps_open:
+            members.setdefault(signal.incident, []).append(signal)
     count = 0
     for incident in incidents:
         current = known.incidents.get(incident.id, incident)
         if current.is_open and current.expires_at is not None and current.expires_at <= now:
-            close(known, current, Reason.EXPIRED, now, policy)
+            _silent(known, current, members.get(current.id, []), now, policy)
             count += 1
     return count
+
+
+def _silent(known: Known, incident: Incident, members: list[Signal], now: Instant, policy: Policy) -> None:
+    """Its deadline has come: it is heard of yet, turns grey, or is given up."""
+    ends_alone = all(signal.source is Source.RELAY for signal in members)
+    if incident.root == progress.ROOT:
+        close(known, incident, Reason.STALLED, now, policy)
+        return
+    if incident.silent_since is not None or ends_alone:
+        close(known, incident, Reason.EXPIRED, now, policy)
+        return
+    overdue = news.overdue_at(known, members, policy.incidents)
+    if overdue is None or overdue > now:
+        known.put_incident(replace(incident, expires_at=overdue))
+        return
+    grey = replace(
+        incident,
+        silent_since=max(signal.seen_at for signal in members),
+        expires_at=now + policy.incidents.expire_after,
+        reason=Reason.NO_NEWS,
+        version=incident.version + 1,
+        changed_at=now,
+        tend_at=folding.tended_from(incident, now),
+    )
+    known.put_incident(grey)
+    _post(known, grey, members[0], policy, Reason.NO_NEWS, now)
+    known.journal.append(Entry(now, Reason.NO_NEWS, members[0].source, members[0].key, incident.id))
 
 
 def reroute(known: Known, incident: Incident, members: Iterable[Signal], now: Instant, policy: Policy) -> bool:
@@ -423,6 +588,8 @@ def reroute(known: Known, incident: Incident, members: Iterable[Signal], now: In
                 known.put_posting(fresh)
                 known.journal.append(Entry(now, Reason.REROUTED, Source.RELAY, signal.key, incident.id, name))
                 moved = True
+    if moved:
+        folding.followed(known, incident, now, policy)
     return moved
 
 
@@ -431,8 +598,8 @@ def _routed_again(
 ) -> Posting | None:
     """What a Channel owes that has no Posting, or one from before it was removed; None where all is as it was."""
     name = signal.alertname or signal.cause
-    if posting is None:
-        return due.opened(incident, channel, signal.severity, name, now)
+    if posting is None:  # It was there before it had this Channel.
+        return due.opened(incident, channel, signal.severity, name, now, old=True)
     if posting.closed and posting.deleted_at is None:
         return due.changed(replace(posting, closed=False), incident, channel, now, severity=signal.severity, name=name)
     return None

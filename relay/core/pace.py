@@ -1,12 +1,14 @@
 """What may be sent when: Discord's limits are kept, not hit. Time is an argument; a wait that Discord told is obeyed exactly.
 
-Facts (reference: discord.md §4): about 5 requests per 2 s for a webhook's route, 30 new messages per 60 s for a Discord channel over all
-its webhooks, which no header shows, and few edits of messages older than an hour. The prior stays below each.
+Facts (reference: discord.md §4): about 5 requests per 2 s for each route of a webhook, 30 new messages per 60 s for a Discord channel over
+all its webhooks, which no header shows, few edits of messages older than an hour, and 50 requests a second for everything. What is assumed
+stays below each; no header raises it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from bisect import insort
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -15,10 +17,17 @@ from relay.core.outcome import Outcome, RateInfo, Scope, Throttled, Unavailable
 
 OLD: Final = 3600.0
 """Seconds after which Discord limits a message's edits hard (30046)."""
+OLD_EDITS: Final = 30046
 EDGE_BAN: Final = 900.0
 MAX_BACKOFF: Final = 300.0
 MEMORY: Final = 120.0
 """Seconds of past attempts that fill the pacer at start: longer than any window here."""
+MINUTE: Final = 61.0
+"""Seconds in which a Discord channel's new messages are counted, a little more than Discord's own minute."""
+POSTS: Final = 25
+"""New messages a minute in one Discord channel; Discord's limit is 30."""
+KEPT: Final = 8
+"""So many of them go to nothing but pages."""
 
 
 class Route(StrEnum):
@@ -37,72 +46,125 @@ class Window:
     seconds: float
 
 
-PRIOR: Final[dict[Route, tuple[Window, ...]]] = {
-    # 25 a minute with a burst of 4: spaced by the minute, and never 30 in any 60 s.
-    Route.POST: (Window(4, 2.1), Window(8, 12.0), Window(16, 35.0), Window(25, 61.0)),
-    Route.EDIT: (Window(4, 2.1),),
-    Route.OLD_EDIT: (Window(1, 3.0), Window(4, 2.1)),
-}
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """What some requests share: windows that all hold, when the last requests were answered, and until when all are to wait."""
+
+    windows: tuple[Window, ...]
+    past: tuple[Instant, ...] = ()
+    """Oldest first."""
+    closed_until: Instant = 0.0
+
+    def ready_at(self, now: Instant, kept: int = 0) -> Instant:
+        """The earliest instant at which one more request breaks no limit and leaves `kept` of each window; `now` if it is so already."""
+        earliest = max(now, self.closed_until)
+        for window in self.windows:
+            limit = max(1, window.limit - kept)
+            if len(self.past) >= limit:
+                earliest = max(earliest, self.past[-limit] + window.seconds)
+        return earliest
+
+    def after(self, at: Instant) -> Bucket:
+        """One more request was answered, or given up, at `at`: its slot frees its time from then."""
+        kept = [past for past in self.past if at - past < MEMORY]
+        insort(kept, at)
+        return replace(self, past=tuple(kept))
+
+    def closed(self, until: Instant) -> Bucket:
+        """Nothing before `until`; a later end that was told already stays."""
+        return replace(self, closed_until=max(until, self.closed_until))
+
+    def spent(self, now: Instant, seconds: float = MINUTE) -> int:
+        """How many were answered within the last `seconds`."""
+        return sum(1 for past in self.past if now - past < seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookPace:
+    """What one webhook shares with nobody: each route has a budget of its own."""
+
+    posts: Bucket = Bucket((Window(4, 2.1),))
+    edits: Bucket = Bucket((Window(5, 2.2),))
+
+
+@dataclass(frozen=True, slots=True)
+class PlacePace:
+    """What all webhooks of one Discord channel share. `joined`: Discord counts edits among the new messages here, and said so."""
+
+    posts: Bucket = Bucket((Window(POSTS, MINUTE),))
+    old_edits: Bucket = Bucket((Window(1, 3.0),))
+    joined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """The state of one webhook: when its last requests were answered, per route, and until when it is told to wait."""
+    """All that says when one webhook may send: its own, its Discord channel's and the host's. The last two have other owners too."""
 
-    answered: dict[Route, tuple[Instant, ...]] = field(default_factory=dict)
-    blocked_until: Instant = 0.0
-    route_blocked: dict[Route, Instant] = field(default_factory=dict)
+    webhook: WebhookPace = WebhookPace()
+    place: PlacePace = PlacePace()
+    host: Bucket = Bucket((Window(40, 1.1),))
 
-    def ready_at(self, route: Route, now: Instant) -> Instant:
-        """The earliest instant at which one more request of this route breaks no limit; `now` if that is so already."""
-        earliest = max(now, self.blocked_until, self.route_blocked.get(route, 0.0))
-        past = self._counted(route)
-        for window in PRIOR[route]:
-            if len(past) >= window.limit:
-                earliest = max(earliest, past[-window.limit] + window.seconds)
+    def _covering(self, route: Route) -> tuple[Bucket, ...]:
+        """The buckets from which a request of `route` takes."""
+        if route is Route.POST:
+            return self.webhook.posts, self.place.posts, self.host
+        shared = (self.place.posts,) if self.place.joined else ()
+        old = (self.place.old_edits,) if route is Route.OLD_EDIT else ()
+        return self.webhook.edits, *shared, *old, self.host
+
+    def ready_at(self, route: Route, now: Instant, *, kept: int = 0) -> Instant:
+        """The earliest instant at which one more request of `route` breaks no limit; `now` if that is so already.
+
+        `kept` of the Discord channel's new messages are left to what is more important.
+        """
+        earliest = max(now, self.place.posts.closed_until)
+        for bucket in self._covering(route):
+            earliest = max(earliest, bucket.ready_at(now, kept if bucket is self.place.posts else 0))
         return earliest
 
-    def _counted(self, route: Route) -> tuple[Instant, ...]:
-        """Edits of old messages are edits too: they count where those count."""
-        if route is Route.POST:
-            return self.answered.get(route, ())
-        edits = (*self.answered.get(Route.EDIT, ()), *self.answered.get(Route.OLD_EDIT, ()))
-        return self.answered.get(route, ()) if route is Route.OLD_EDIT else tuple(sorted(edits))
-
     def after(self, route: Route, at: Instant) -> Pace:
-        """One more request of this route was answered, or given up, at `at`: its slot frees its time from then."""
-        kept = tuple(past for past in self.answered.get(route, ()) if at - past < MEMORY)
-        return replace(self, answered={**self.answered, route: (*kept, at)})
+        """One more request of `route` was answered, or given up, at `at`."""
+        webhook, place = self.webhook, self.place
+        if route is Route.POST:
+            webhook = replace(webhook, posts=webhook.posts.after(at))
+        else:
+            webhook = replace(webhook, edits=webhook.edits.after(at))
+        if route is Route.POST or place.joined:
+            place = replace(place, posts=place.posts.after(at))
+        if route is Route.OLD_EDIT:
+            place = replace(place, old_edits=place.old_edits.after(at))
+        return Pace(webhook, place, self.host.after(at))
 
     def paused(self, route: Route, until: Instant) -> Pace:
-        """No request of this route before `until`, for a reason of our own."""
-        return replace(
-            self, route_blocked={**self.route_blocked, route: max(until, self.route_blocked.get(route, 0.0))}
-        )
+        """No request of this route of the webhook before `until`."""
+        webhook = self.webhook
+        if route is Route.POST:
+            return replace(self, webhook=replace(webhook, posts=webhook.posts.closed(until)))
+        return replace(self, webhook=replace(webhook, edits=webhook.edits.closed(until)))
 
     def told(self, route: Route, outcome: Outcome, info: RateInfo, at: Instant) -> Pace:
         """What the answer says about waiting. `Retry-After` overrides what the bucket's headers claim."""
         match outcome:
-            case Throttled(scope=Scope.USER, seconds=seconds):
-                return replace(self, route_blocked={**self.route_blocked, route: at + seconds})
+            case Throttled(scope=Scope.GLOBAL, seconds=seconds):
+                return replace(self, host=self.host.closed(at + seconds))
+            case Throttled(seconds=seconds, code=code) if code == OLD_EDITS:
+                place = replace(self.place, old_edits=self.place.old_edits.closed(at + seconds))
+                return replace(self, place=place)
+            case Throttled(scope=Scope.SHARED, seconds=seconds):
+                joined = self.place.joined or route is not Route.POST
+                place = replace(self.place, posts=self.place.posts.closed(at + seconds), joined=joined)
+                return replace(self, place=place)
             case Throttled(seconds=seconds):
-                return replace(self, blocked_until=max(self.blocked_until, at + seconds))
+                return self.paused(route, at + seconds)
             case Unavailable(host=True, seconds=seconds):
-                return replace(self, blocked_until=max(self.blocked_until, at + (seconds or EDGE_BAN)))
+                return replace(self, host=self.host.closed(at + (seconds or EDGE_BAN)))
             case _:
                 if info.remaining == 0 and info.reset_after is not None:
-                    return replace(self, route_blocked={**self.route_blocked, route: at + info.reset_after})
+                    return self.paused(route, at + info.reset_after)
                 return self
 
 
-def reaches_host(outcome: Outcome) -> bool:
-    """Whether the wait is the whole host's, for every webhook: a global 429, or an edge that shut us out."""
-    return (isinstance(outcome, Throttled) and outcome.scope is Scope.GLOBAL) or (
-        isinstance(outcome, Unavailable) and outcome.host
-    )
-
-
-def backoff(tries: int, dice: float) -> float:
-    """Seconds to wait after `tries` failures, with full jitter from `dice` in [0, 1): at least half a second, at most five minutes."""
-    ceiling = min(MAX_BACKOFF, 2.0**tries)
+def backoff(tries: int, dice: float, most: float = MAX_BACKOFF) -> float:
+    """Seconds to wait after `tries` failures, with full jitter from `dice` in [0, 1): at least half a second, at most `most`."""
+    ceiling = min(most, 2.0 ** min(tries, 30))
     return max(0.5, ceiling * dice)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from relay.core.attention import Loudness
 from relay.core.card import Form
 from relay.core.event import Instant, Severity
 from relay.core.values import value
@@ -51,6 +52,14 @@ class Posting:
     """When a person last deleted its message: a second time within a day is taken as an answer."""
     closed: bool = False
     """Its Channel was removed, or a person deleted it twice: it owes nothing any more."""
+    quiet: str = ""
+    """The key of the rule that takes its sound, or `NIGHT`; empty while nothing does."""
+    quiet_until: Instant | None = None
+    """When that ends, and what is left is told."""
+    tell: Loudness = Loudness.COUNT
+    """Quiet has ended and it goes on: how loud it says so; `COUNT` once it has, or where there is nothing to say."""
+    arrived: bool = False
+    """It was there before the relay was, or before its Channel had this webhook: it is shown among its like, and is no news."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +91,7 @@ class Message:
     jump_to: int | None = None
     """Our id of the Message that took its place."""
     gone: bool = False
+    takes: str = ""
+    """The kind of new Postings it has room for (`packing.Kind`); empty once it is full, or was never to be shared."""
+    mentioned: Severity = Severity.NONE
+    """How bad what it called people for was; `NONE` where it called nobody."""

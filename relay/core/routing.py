@@ -27,3 +27,13 @@ def channels_of(routes: tuple[Route, ...], labels: Mapping[str, str]) -> tuple[s
             if not route.carry_on:
                 break
     return tuple(found)
+
+
+def logs(routes: tuple[Route, ...]) -> tuple[str, ...]:
+    """The Channels to which a route sends rollouts by their type: each keeps a log of the day."""
+    return tuple(
+        name
+        for route in routes
+        if any(one.name == "type" for one in route.match.all_of) and route.match.matches({"type": "rollout"})
+        for name in route.channels
+    )

@@ -54,6 +54,9 @@ _CALLED: Final[Mapping[str, str]] = MappingProxyType(
         "Backup": "backup",
         "Restore": "restore",
         "Schedule": "backup schedule",
+        "Webhook": "webhook",
+        "Host": "",
+        "DNS": "DNS",
     }
 )
 """Kinds by the word people put before the name; workloads need none."""
@@ -61,9 +64,56 @@ _WITH_NAMESPACE = frozenset({"PersistentVolumeClaim"})
 """Kinds whose names are `data` and `config` everywhere."""
 
 
+_NAMELESS: Final = frozenset({"Instance", "Host"})
+"""Kinds that need no word, and are no workloads."""
+_MANY: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        **dict.fromkeys(
+            ("GitRepository", "OCIRepository", "HelmRepository", "HelmChart", "Bucket"), ("source", "sources")
+        ),
+        "ImageRepository": ("image repository", "image repositories"),
+        "ImagePolicy": ("image policy", "image policies"),
+        "HelmRelease": ("Helm release", "Helm releases"),
+        "Namespace": ("alert", "alerts"),
+        "Instance": ("alert", "alerts"),
+        "Cluster": ("alert", "alerts"),
+        "": ("alert", "alerts"),
+    }
+)
+"""Kinds as people count them."""
+
+
+def counted(kinds: Mapping[str, int], most: int = 9) -> str:
+    """How many there are of each kind, most first, and `most` kinds: `20 image repositories, 12 sources`."""
+    words: dict[tuple[str, str], int] = {}
+    for kind, count in kinds.items():
+        workload = is_workload(Subject("", kind, "", ""))
+        word = ("workload", "workloads") if workload else _MANY.get(kind, (kind, f"{kind}s"))
+        words[word] = words.get(word, 0) + count
+    ordered = sorted(words.items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{count} {one if count == 1 else many}" for (one, many), count in ordered[:most])
+
+
+_ROOTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "unreachable": "cannot be reached",
+        "denied": "denies access",
+        "webhook": "does not answer",
+        "dns": "does not answer",
+        "progress": "is on its way",
+    }
+)
+
+
+def root_says(root: str) -> str:
+    """The state of a cause that does not report itself: `host:ghcr.io/denied` → denies access."""
+    kind, _, name = root.partition(":")
+    return _ROOTS.get(name.rpartition("/")[2] if "/" in name else "", "") or _ROOTS.get(kind, "is a cause of others")
+
+
 def is_workload(subject: Subject) -> bool:
     """Whether it is one of the kinds that people call by one name, whichever of them it is."""
-    return _CALLED.get(subject.kind) == "" and subject.kind != "Instance"
+    return _CALLED.get(subject.kind) == "" and subject.kind not in _NAMELESS
 
 
 def called(subject: Subject) -> str:

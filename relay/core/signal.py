@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, assert_never
 
 from relay.core.event import EMPTY, Effect, Event, Instant, Severity, Source, Subject
-from relay.core.identity import digest, normalise
+from relay.core.identity import SHORT, digest, normalise
 from relay.core.incident import Reason
 from relay.core.policy import IncidentPolicy
 from relay.core.values import replace, value
@@ -232,7 +233,7 @@ def _is_only_again(signal: Signal, event: Event) -> bool:
         and event.severity is signal.severity
         and event.reason == signal.reason
         and event.attributes == signal.attributes
-        and cause_of(event) == signal.cause
+        and (event.message == signal.message or cause_of(event) == signal.cause)
     )
 
 
@@ -278,5 +279,13 @@ def _noted(signal: Signal | None, event: Event) -> Applied:
 def cause_of(event: Event) -> str:
     """Digest of why: Flux's normalised message; of an alert only its name and reason, since its text holds moving numbers."""
     if event.source is Source.FLUX:
-        return digest("cause", event.reason, normalise(event.message))
+        return (_flux_cause_short if len(event.message) <= SHORT else _flux_cause)(event.reason, event.message)
     return digest("cause", event.alertname, event.reason)
+
+
+def _flux_cause(reason: str, message: str) -> str:
+    return digest("cause", reason, normalise(message))
+
+
+_flux_cause_short = lru_cache(maxsize=2048)(_flux_cause)
+"""Each Event asks several times."""

@@ -435,6 +435,8 @@ class _Walk:
     trail: list[Node] = field(default_factory=list)
     path: list[Answered] = field(default_factory=list)
     also: tuple[str, ...] = ()
+    in_short: bool = False
+    """Neither the path nor the steps are asked for."""
 
     def end(self) -> Hint:
         node = self.tree.root
@@ -485,7 +487,8 @@ class _Walk:
     def _take(self, node: Node, fitting: list[Branch]) -> Node:
         taken, *others = fitting
         self.also += tuple(branch.answer for branch in others)
-        self.path.append(Answered(node.asks, taken.answer, because(taken.when, self.known)))
+        if not self.in_short:
+            self.path.append(Answered(node.asks, taken.answer, because(taken.when, self.known)))
         for matcher in taken.when:
             if "(?P<" in matcher.value:
                 self.known |= matcher.groups(self.known)
@@ -510,7 +513,7 @@ class _Walk:
             says=next((node.says for node in reversed(self.trail) if node.says), ""),
             impact=next((node.impact for node in reversed(self.trail) if node.impact), ""),
             heals=next((node.heals for node in reversed(self.trail) if node.heals), Heals.UNKNOWN),
-            steps=advise(steps, self.known),
+            steps=advise(steps, self.known) if not self.in_short else (),
             also=self.also,
             **more,
         )
@@ -553,9 +556,9 @@ def _seen(matcher: Matcher, value: str) -> str:
     return f"{cut(value)!r}"
 
 
-def walk(tree: DecisionTree, known: Facts) -> Hint:
-    """The Hint for what is known: a leaf where the facts decide, else the question that is open."""
-    return _Walk(tree, dict(known)).end()
+def walk(tree: DecisionTree, known: Facts, *, in_short: bool = False) -> Hint:
+    """The Hint for what is known: a leaf where the facts decide, else the question that is open. `in_short` without path and steps."""
+    return _Walk(tree, dict(known), in_short=in_short).end()
 
 
 @dataclass(frozen=True, slots=True)
@@ -627,6 +630,12 @@ class Library:
         # A health-check list: the walk went by the worst, which is named first.
         others = tuple(f"{one.kind} {one.place}" for one in signal.names[1:MAX_OTHERS])
         return replace(hint, also=(*hint.also, *others)) if others else hint
+
+    def gist(self, signal: Signal) -> Hint:
+        """What `hint` says of the state and its cause, at half its cost: all that a line needs."""
+        known = facts(signal)
+        start = self._starts.first(known)
+        return walk(start.tree, known, in_short=True) if start else general(known)
 
     def explain(self, known: Facts) -> Hint:
         """As `hint`, from facts."""

@@ -21,13 +21,14 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 import aiohttp
+from sqlalchemy import Connection
 
 from relay.app import Relay, running
 from relay.demo import tally, traffic
 from relay.demo.discord import StandIn
 from relay.demo.traffic import Keys, Scene, Sent
 from relay.observe import logs
-from relay.storage import delivery, lists
+from relay.storage import delivery, lists, meta
 from relay.storage.engine import UnusableDatabaseError
 
 ROLE: Final = "1234"
@@ -140,8 +141,26 @@ async def staged(story: list[Scene], *, port: int = 0) -> AsyncIterator[Stage]:
             "RELAY_DATABASE_URL": f"sqlite:///{folder / 'relay.db'}",
         }
         relay = await parts.enter_async_context(running(folder / "relay.yaml", env, clock=clock))
+        await relay.writer.transact(_heard_for_long)
+        await _pinned(standin)
         senders = await parts.enter_async_context(aiohttp.ClientSession())
         yield Stage(clock, standin, relay, senders, keys, api.removesuffix("api/v10"))
+
+
+def _heard_for_long(connection: Connection) -> None:
+    """The relay of the story knows its senders: what they tell is news, and not what was there before it."""
+    for source in ("flux", "alertmanager"):
+        meta.set_meta(connection, meta.FIRST + source, "0.0")
+
+
+async def _pinned(standin: StandIn) -> None:
+    """The relay says that it is there, and somebody pins that message, as it is made for. Raises NotShownError."""
+    deadline = time.monotonic() + _PATIENCE
+    while not (found := standin.messages()):
+        if time.monotonic() > deadline:
+            raise NotShownError(f"the relay does not say within {_PATIENCE:.0f} s that it is there")
+        await asyncio.sleep(0.02)
+    standin.pin(found[0].id)
 
 
 async def _at_free_port(parts: AsyncExitStack, standin: StandIn, port: int) -> str:

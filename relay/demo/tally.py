@@ -20,7 +20,10 @@ _CODE = re.compile(r"```.*?```|(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Deliveries and events of the senders; messages and edits to Discord; how often a phone rang, and of that with a mention."""
+    """Deliveries and events of the senders; messages and edits to Discord; how often a phone rang, and of that with a mention.
+
+    The status message is no answer to what the senders tell, and is not among them.
+    """
 
     deliveries: int
     accepted: int
@@ -47,13 +50,13 @@ def _count(number: int, one: str, more: str = "") -> str:
 
 def tally(standin: StandIn, metrics: CollectorRegistry) -> Tally:
     """The figures as they are now."""
-    requests = standin.requests
+    requests, kept = standin.requests, {message.id for message in standin.messages() if is_status(message)}
     return Tally(
         deliveries=_sum(metrics, "relay_requests_total"),
         accepted=_sum(metrics, "relay_requests_total", code="202"),
         events=_sum(metrics, "relay_events_total") - _sum(metrics, "relay_events_total", source=Source.RELAY.value),
-        posts=sum(one.method == "POST" and one.status == 200 for one in requests),
-        edits=sum(one.method == "PATCH" and one.status == 200 for one in requests),
+        posts=sum(one.method == "POST" and one.status == 200 for one in requests) - len(kept),
+        edits=sum(one.method == "PATCH" and one.status == 200 and one.message_id not in kept for one in requests),
         rings=len(standin.pushes),
         pages=sum(bool(push.mentioned) for push in standin.pushes),
         throttled=sum(one.status == 429 for one in requests),
@@ -69,14 +72,14 @@ def differences(standin: StandIn, counted: Tally, scenes: Iterable[Scene], role:
     """What the channel shows otherwise than the story must leave it; nothing where all is well."""
     found = []
     told = list(scenes)
-    left = standin.messages()
+    left = [message for message in standin.messages() if not is_status(message)]
     for sign, word in (shown for scene in told for shown in scene.shows):
         fits = [message for message in left if message.content.startswith(sign) and word in _first_line(message)]
         if fits:
             left.remove(fits[0])
         else:
             found.append(f"no message begins with {sign} and names {word}")
-    found += [f"one message too many: {_first_line(message)}" for message in left if not _is_status(message)]
+    found += [f"one message too many: {_first_line(message)}" for message in left]
     pages = sum(scene.pages for scene in told)
     if counted.pages != pages:
         found.append(f"{counted.pages} pages, not {pages}")
@@ -97,5 +100,6 @@ def _first_line(message: Message) -> str:
     return message.content.partition("\n")[0]
 
 
-def _is_status(message: Message) -> bool:
-    return message.content.startswith("🟢")
+def is_status(message: Message) -> bool:
+    """Whether it is the one that says how all is, and when that was looked at last."""
+    return any("-# checked <t:" in str(embed.get("description", "")) for embed in message.embeds)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from relay.core.card import Card, Change, Form, Row, Sign
+from relay.core.card import Brief, Card, Change, Form, Row, Sign
 from relay.core.event import Severity
 from relay.core.tree import Certainty
 from relay.core.wording import cut_middle, duration, past
@@ -26,6 +26,7 @@ STATES: Final = {
     Sign.QUIET: 0x8A8F98,
     Sign.FLAPPING: 0xCC79A7,
     Sign.RELAY: 0x0072B2,
+    Sign.POINTER: 0x8A8F98,
 }
 MARKS: Final = {
     Severity.CRITICAL: Sign.PAGE,
@@ -299,15 +300,23 @@ LINE = 75
 """Code points that a reader sees of one line among many."""
 
 
-def line(card: Card, form: Form, jump: str) -> str:
-    """A Posting in one line: what came and went with both its ends, what goes on with its start, what moved with the way to it."""
+def line(card: Card | Brief, form: Form, jump: str, width: int = LINE, *, ends: bool = True) -> str:
+    """A Posting in one line: what came and went with both its ends, what goes on with its start, what moved with the way to it.
+
+    Without `ends` it is one of many: times are so short that a phone shows it in one line, where a phone can.
+
+    `width` code points are seen of it; a time, which each reader sees in their own zone, counts as some ten.
+    """
     said = card.headline
     if form is Form.POINTER:
         where = link("moved below", jump) if jump else "moved below"
-        return f"{Sign.POINTER} {plain(shortened(said.object, 48))}: {where}"
+        return f"{Sign.POINTER} {plain(shortened(said.object, min(48, width - 14)))}: {where}"
     if card.until is None:
-        return f"{plain(said.spoken(LINE - 17))} · {moment(card.since, 'R')}"
+        return f"{plain(said.spoken(width - 17))} · {moment(card.since, 'R' if ends else 't')}"
     if form is Form.END or not card.state or said.sign is not Sign.RECOVERED:
-        return plain(said.spoken(LINE))
-    ends = f"{moment(card.since, 't')}–{moment(card.until, 't')} ({duration(card.lasted)})"
-    return f"{said.sign} {plain(shortened(f'{said.object} {past(card.state)}', LINE - 28))} · {ends}"
+        return plain(said.spoken(width))
+    lasted = f"({duration(card.lasted)})"
+    was = f"{cut_middle(said.object, min(48, width - 28))} {past(card.state)}"
+    if not ends:
+        return f"{said.sign} {plain(shortened(was, width - 12))} {lasted}"
+    return f"{said.sign} {plain(shortened(was, width - 28))} · {moment(card.since, 't')}–{moment(card.until, 't')} {lasted}"

@@ -7,20 +7,20 @@ nothing, and nothing of it leaves this file.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Final
 
 from relay.core.attention import Loudness
-from relay.core.card import Card, Form, Headline, Sign
-from relay.core.event import Severity
+from relay.core.card import Brief, Card, Form
+from relay.core.event import EMPTY
 from relay.core.posting import Degraded
-from relay.discord.embeds import COLOURS, MARKS, STATES, Embed, Room, blocks, compact, end, fitted, full, line
+from relay.discord import shared
+from relay.discord.embeds import Embed, Room, blocks, compact, end, fitted, full, line
 from relay.discord.markdown import MAX_BUTTON_URL, mentions, openable, plain, shortened
 
 MAX_EMBEDS: Final = 10
-MAX_DESCRIPTION: Final = 4096
 MAX_SUM: Final = 5900
 """Code points of all embeds together; Discord's limit is 6000."""
 MAX_BYTES: Final = 9000
@@ -54,41 +54,65 @@ class _Draft:
 
 
 def render(
-    parts: Sequence[tuple[Card, Form]],
+    parts: Sequence[tuple[Card | Brief, Form]],
     *,
     loudness: Loudness,
     mentions: tuple[str, ...] = (),
     editing: bool = False,
     degraded: Degraded = Degraded.NO,
     jump: str | None = None,
+    jumps: Mapping[str, str] = EMPTY,
+    keep: int = 0,
+    gone: str = "recovered",
+    arrived_in: str | None = None,
     username: str | None = None,
     avatar: str | None = None,
 ) -> Payload:
-    """One Message of `parts`, in their order; at least one.
+    """One Message of `parts`, in their order; at least one. A `Brief` does for every form but `full`, `compact` and a single `end`.
 
     `mentions` are `<@&role>` or `<@user>`; of a new Message they stand only in a page, and an edit, which rings nobody, keeps those it
-    is given. `jump` is the address of the Message that took its
-    place (`pointer`) or that shows the card (`end`). A new Message is silent unless it notifies or pages.
+    is given. `jump` is the address of the Message that took the place of a single one (`pointer`) or that shows the card (`end`), `jumps`
+    those of several, by Incident. The first `keep` stand there already: they are cut before they are left out. `gone` is what is
+    said of those that are over. With `arrived_in`, a cluster's name or "", several are what was there before. A new Message is silent
+    unless it notifies or pages.
     """
     links = degraded is Degraded.NO
-    way = jump if jump and links else ""
-    draft = _plain(parts) if degraded is Degraded.PLAIN else _draft(parts, way, links=links)
+    if degraded is Degraded.PLAIN:
+        draft = _plain(parts, gone)
+    else:
+        draft = _draft(parts, jump if jump and links else "", jumps if links else EMPTY, keep, gone, links=links)
+        if arrived_in is not None and len(parts) > 1:
+            told = [card.brief if isinstance(card, Card) else card for card, _ in parts[: draft.shown]]
+            draft = replace(draft, content=shared.arrived(told, arrived_in) or draft.content)
     return _built(draft, loudness, mentions, editing=editing, username=username, avatar=avatar)
+
+
+def notice(content: str, embeds: Sequence[Embed], *, loudness: Loudness, editing: bool = False) -> Payload:
+    """One Message that is about no Incident and calls nobody; `content` and `embeds` are markup already, and within the limits."""
+    return _built(_Draft(content, tuple(embeds)), loudness, (), editing=editing, username=None, avatar=None)
 
 
 # --- what it says -------------------------------------------------------------------------------------------------------
 
 
-def _draft(parts: Sequence[tuple[Card, Form]], jump: str, *, links: bool) -> _Draft:
+def _draft(
+    parts: Sequence[tuple[Card | Brief, Form]],
+    jump: str,
+    jumps: Mapping[str, str],
+    keep: int,
+    gone: str,
+    *,
+    links: bool,
+) -> _Draft:
     match parts:
-        case [(card, Form.FULL | Form.COMPACT as form)]:
+        case [(Card() as card, Form.FULL | Form.COMPACT as form)]:
             return _alone(card, form, links=links)
-        case [(card, Form.END)]:
+        case [(Card() as card, Form.END)]:
             return _Draft(plain(card.headline.spoken()), (end(card, jump),))
         case [(card, form)]:
-            return _Draft(line(card, form, jump))
+            return _Draft(line(card, form, jump or jumps.get(card.incident, "")))
         case _:
-            return _several(parts, jump, links=links)
+            return _several(parts, jumps, keep, gone, links=links)
 
 
 def _alone(card: Card, form: Form, *, links: bool) -> _Draft:
@@ -109,64 +133,40 @@ def _buttons(cards: Sequence[Card]) -> tuple[tuple[str, str], ...]:
     return tuple((label, url) for url, label in found.items())[:MAX_BUTTONS]
 
 
-def _several(parts: Sequence[tuple[Card, Form]], jump: str, *, links: bool) -> _Draft:
+def _several(
+    parts: Sequence[tuple[Card | Brief, Form]], jumps: Mapping[str, str], keep: int, gone: str, *, links: bool
+) -> _Draft:
     """Up to ten cards, then lines, each kind in its order. Cards share the room equally; lines take what they leave."""
-    cards = [(card, form) for card, form in parts if form in {Form.FULL, Form.COMPACT}]
-    lines = [(card, form) for card, form in parts if form not in {Form.FULL, Form.COMPACT}]
-    content = _summary([card for card, _ in parts])
-    room = Room(MAX_SUM, MAX_BYTES - len(content.encode()) - 400)
-    most = MAX_EMBEDS - 1 if lines else MAX_EMBEDS
+    cards = [(card, form) for card, form in parts if isinstance(card, Card) and form in {Form.FULL, Form.COMPACT}]
+    lines = [
+        (card.brief, form) for card, form in parts if isinstance(card, Brief) or form not in {Form.FULL, Form.COMPACT}
+    ]
+    room = Room(MAX_SUM, MAX_BYTES - 800)
+    most = MAX_EMBEDS - 2 if lines else MAX_EMBEDS
     shown = cards[:most]
     share = len(shown) + (1 if lines else 0)
     embeds = []
     for card, form in shown:
-        chars = min(CARD if form is Form.FULL else COMPACT, room.chars // share)
-        make = full if form is Form.FULL and len(shown) == 1 else compact
+        alone = form is Form.FULL and len(shown) == 1
+        chars = min(CARD if alone else COMPACT, room.chars // share)
+        make = full if alone else compact
         embeds.append(make(card, Room(chars, min(chars * 4, room.bytes // share)), links=links))
-    used = room.less(*(text for embed in embeds for text in embed.texts))
-    listed, count = _listed(lines, jump, used)
-    if listed:
-        embeds.append(listed)
-    return _Draft(content, tuple(embeds), (), len(shown) + count if len(shown) == len(cards) else len(shown))
+    if len(shown) < len(cards) or not lines:
+        return _Draft(shared.summary([card.brief for card, _ in shown], gone), tuple(embeds), (), len(shown))
+    left = room.less(*(text for embed in embeds for text in embed.texts))
+    if any(form is Form.GROUPED for _, form in lines):
+        more, count = shared.grouped([brief for brief, _ in lines], left, keep, gone)
+    else:
+        more, count = shared.listed(lines, left, keep - len(shown), jumps, ends=gone != "recovered")
+    told = [*(card.brief for card, _ in shown), *(brief for brief, _ in lines[:count])]
+    content = shared.summary(told, gone)
+    return _Draft(content, (*embeds, *more), (), len(shown) + count)
 
 
-def _listed(lines: Sequence[tuple[Card, Form]], jump: str, room: Room) -> tuple[Embed | None, int]:
-    """Lines in one embed as far as there is room, and how many they are."""
-    if not lines:
-        return None, 0
-    room = Room(min(room.chars, MAX_DESCRIPTION), room.bytes).less("-# +99999 more")
-    said: list[str] = []
-    for card, form in lines:
-        text = line(card, form, jump)
-        if not room.holds(text + "\n"):
-            break
-        room = room.less(text, "\n")
-        said.append(text)
-    left = len(lines) - len(said)
-    worst = max((card.severity for card, _ in lines if card.is_open), default=Severity.NONE)
-    colour = STATES[Sign.RECOVERED] if worst is Severity.NONE else COLOURS[worst]
-    return Embed("\n".join([*said, *([f"-# +{left} more"] if left else [])]), colour), len(said)
-
-
-def _summary(cards: Sequence[Card]) -> str:
-    """The lock screen of several: `❌ 12 problems: sonarr, radarr, node pve2 +9, 2 over`."""
-    going = [card for card in cards if card.is_open]
-    over = len(cards) - len(going)
-    if not cards:
-        return ""
-    named = going or list(cards)
-    worst = max(card.severity for card in named)
-    sign = MARKS[worst] if going else Sign.RECOVERED
-    noun = f"{len(going)} problem{'s' if len(going) > 1 else ''}" if going else f"{over} came and went"
-    names = list(dict.fromkeys(shortened(card.headline.object, 28) for card in named))
-    listed = ", ".join(names[:3]) + (f" +{len(names) - 3}" if len(names) > 3 else "")
-    return plain(Headline(sign, noun, "", cause=listed, after=f"{over} over" if going and over else "").spoken())
-
-
-def _plain(parts: Sequence[tuple[Card, Form]]) -> _Draft:
+def _plain(parts: Sequence[tuple[Card | Brief, Form]], gone: str) -> _Draft:
     """Content alone, no links: what Discord takes when it refused everything better."""
     if len(parts) != 1:
-        text = _summary([card for card, _ in parts])
+        text = shared.summary([card.brief for card, _ in parts], gone)
         room, count = Room(1800, 6000).less(text), 0
         for card, form in parts:
             said = "\n" + line(card, form, "")
@@ -175,7 +175,7 @@ def _plain(parts: Sequence[tuple[Card, Form]]) -> _Draft:
             text, room, count = text + said, room.less(said), count + 1
         return _Draft(text, shown=count)
     card, form = parts[0]
-    if form is not Form.FULL:
+    if form is not Form.FULL or isinstance(card, Brief):
         return _Draft(line(card, form, ""))
     head = plain(card.headline.spoken())
     why = fitted(card.why, Room(300, 900))

@@ -126,6 +126,12 @@ class Metrics:
         samples = (sample for family in self.commit_seconds.collect() for sample in family.samples)
         return next((one.value for one in samples if one.name.endswith("_count")), 0.0)
 
+    def refuses(self, sender: str) -> bool:
+        """Whether a delivery to the source of this name was refused since the start, for want of its secret."""
+        samples = (sample for family in self.requests.collect() for sample in family.samples)
+        asked = {"sender": sender, "code": "401"}
+        return any(one.value > 0 and one.labels == asked for one in samples if one.name.endswith("_total"))
+
     def told(self) -> dict[str, int]:
         """How many Events did what since the start: `flux/opened` → 3."""
         samples = (sample for family in self.events.collect() for sample in family.samples)

@@ -8,37 +8,55 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from time import monotonic
 from typing import Final, TypeVar
+from uuid import uuid4
 
 import structlog
 from sqlalchemy import Connection
 
 from relay.config.values import Configuration
-from relay.core import own, pace
-from relay.core.event import Event, Instant
-from relay.core.outcome import Outcome, Refused, Sent, WebhookDead
-from relay.core.pace import Pace, Route
+from relay.core import own, pace, packing
+from relay.core.event import Event, Instant, Severity
+from relay.core.outcome import Outcome, RateInfo, Refused, Remedy, Sent, Unavailable, WebhookDead
+from relay.core.pace import Route
+from relay.core.packing import Choice
+from relay.core.posting import Message
 from relay.core.tree import Library
 from relay.discord.client import DiscordClient, WebhookInfo
 from relay.observe.logs import fault
 from relay.observe.metrics import Metrics
-from relay.reconcile import recording
-from relay.reconcile.line import Line, Place, Request, report
-from relay.reconcile.rendering import Renderer
-from relay.storage import delivery
+from relay.reconcile import looking, recording
+from relay.reconcile.bulletins import Bulletins
+from relay.reconcile.line import Host, Line, Own, Place, Request, report
+from relay.reconcile.looking import Look
+from relay.reconcile.rendering import Renderer, UnrenderableError, Work
+from relay.storage import delivery, lease, meta
 from relay.storage.engine import Database, is_outage
 from relay.storage.promise import NotWritten, Promises, StorageAway
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
-BREATH: Final = 0.02
+BREATH: Final = 0.05
 """Seconds between two looks that found nothing to send, at least."""
 LOOK_EVERY: Final = 15.0
 """Seconds between two looks at the database when no wake-up came: a lost one costs at most this."""
+JOINED: Final = "joined:"
+"""Before a Discord channel's id: the mark that edits count among its new messages, as Discord once told us."""
+RENEW_EVERY: Final = 4.0
+"""Seconds between two renewals of the lease, and between two tries to take it."""
+REOPENS: Final = 5.0
+"""Seconds without an edit, in which a new message opens an archived thread."""
 AWAY: Final = 2.0
 """Seconds between two tries while the database is away."""
+
+
+class LeaseLostError(Exception):
+    """Another replica took the lease while this one was late."""
 
 
 class Reconciler:
@@ -60,15 +78,19 @@ class Reconciler:
         self._client = client
         self._configuration = configuration
         self._renderer = Renderer(database, configuration, library)
+        self._bulletins = Bulletins(database, configuration, self._renderer.briefs, lambda: self.dead, metrics.refuses)
         self._clock = clock
         self._metrics = metrics
         self._dice = dice
         self._lines: dict[str, Line] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._places: dict[str, Place] = {}
+        self._webhooks: dict[str, Own] = {}
         self._reloaded = asyncio.Event()
-        self._host_closed_until: Instant = 0.0
+        self._host = Host()
         self._stopping = False
+        self._holder = uuid4().hex
+        self._holds = False
 
     def wake(self) -> None:
         """Something may be due."""
@@ -91,35 +113,90 @@ class Reconciler:
         return tuple(name for name, line in self._lines.items() if line.dead)
 
     async def run(self) -> None:
-        """Keep every Channel until `stop`; a request under way is finished and recorded first."""
+        """Keep every Channel while the lease is held, until `stop`; a request under way is finished and recorded first."""
         try:
             while not self._stopping:
                 self._reloaded.clear()
-                await self._follow_configuration()
-                reloaded = asyncio.create_task(self._reloaded.wait())
-                watched = {reloaded, *self._tasks.values()}
-                done, _ = await asyncio.wait(watched, timeout=LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED)
-                reloaded.cancel()
-                for task in done - {reloaded}:
-                    task.result()
-            await asyncio.gather(*self._tasks.values())
+                if await self._takes_lease():
+                    await self._follow_configuration()
+                else:
+                    await self._leave()
+                await self._watch()
+            await self._leave()
+            await self._let_go()
         finally:
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
+    async def _watch(self) -> None:
+        """Returns when it is time to renew the lease, when the configuration is new, or when a Line ended; raises what ended it."""
+        reloaded = asyncio.create_task(self._reloaded.wait())
+        try:
+            done, _ = await asyncio.wait(
+                {reloaded, *self._tasks.values()}, timeout=RENEW_EVERY, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            reloaded.cancel()
+        for task in done - {reloaded}:
+            task.result()
+
+    # --- the lease ------------------------------------------------------------------------------------------------------
+
+    async def _takes_lease(self) -> bool:
+        """Whether this replica is the one that sends; while the database is away, what it was."""
+        try:
+            held = await self._writer.transact(
+                lambda c: lease.take(c, lease.SENDER, self._holder, force=self._database.alone)
+            )
+        except NotWritten as error:
+            log.warning("lease not renewed", why=str(error))
+            return self._holds
+        if held != self._holds:
+            log.info("this replica sends" if held else "another replica sends")
+        self._holds = held
+        return held
+
+    async def _let_go(self) -> None:
+        if self._holds:
+            with suppress(NotWritten):
+                await self._writer.transact(lambda c: lease.release(c, lease.SENDER, self._holder))
+
+    async def _leave(self) -> None:
+        """End every Line; a request under way is finished, and recorded if it may be."""
+        for line in self._lines.values():
+            line.leaving = True
+            line.wake.set()
+        await asyncio.gather(*self._tasks.values())
+        self._tasks.clear()
+        self._lines.clear()
+        self._places.clear()
+        self._webhooks.clear()
+
+    async def _transact(self, work: Callable[[Connection], T]) -> T:
+        """`work` in the writer's next transaction; raises LeaseLostError where another took the lease: who is late writes nothing."""
+
+        def held(c: Connection) -> T:
+            if not lease.holds(c, lease.SENDER, self._holder):
+                raise LeaseLostError
+            return work(c)
+
+        return await self._writer.transact(held)
+
     async def _follow_configuration(self) -> None:
         """End the Lines of what is no longer configured or has another webhook now, keep the others, start what is new."""
         wanted = {settings.name: settings.webhook() for settings in self._configuration().channels}
         for name, line in list(self._lines.items()):
-            if wanted.get(name) == line.webhook:
+            if wanted.get(name) == line.webhook and not line.leaving:
                 continue
             line.leaving = True
             line.wake.set()
             await self._tasks.pop(name)
             del self._lines[name]
         for name in wanted.keys() - self._lines.keys():
-            line = self._lines[name] = Line(name, wanted[name])
+            line = self._lines[name] = Line(
+                name, wanted[name], self._host, self._webhooks.setdefault(wanted[name].id, Own())
+            )
             self._tasks[name] = asyncio.create_task(self._keep(line), name=f"channel {name}")
 
     # --- one Channel ----------------------------------------------------------------------------------------------------
@@ -129,7 +206,13 @@ class Reconciler:
         while not (self._stopping or line.leaving):
             line.wake.clear()
             try:
-                pause = await self._once(line)
+                async with line.own.turn:
+                    pause = await self._once(line)
+            except LeaseLostError:
+                log.warning("another replica sends: what came of the last request is not recorded", channel=line.name)
+                line.leaving = True
+                self._reloaded.set()
+                return
             except NotWritten as error:
                 log.warning("cannot record what is sent", channel=line.name, why=str(error))
                 pause = AWAY
@@ -147,43 +230,47 @@ class Reconciler:
     async def _once(self, line: Line) -> float:
         """The next due thing of this Channel that may go now. Returns the seconds until there may be more to do."""
         now = self._clock()
-        closed = max(self._host_closed_until, line.closed_until)
         if line.dead:
-            return LOOK_EVERY
-        if closed > now:
-            return min(closed - now, LOOK_EVERY)
-        posts, edits = line.ready_at(Route.POST, now), line.ready_at(Route.EDIT, now)
+            return await self._hand_over(line, now)
+        edits = line.ready_at(Route.EDIT, now)
         if line.info is None:
             return edits - now if edits > now else await self._introduce(line)
-        if min(posts, edits) > now:
-            return min(posts, edits) - now
-        found = await self._database.read(
-            lambda c: delivery.next_due(c, line.name, now, posts=posts <= now, edits=edits <= now)
-        )
-        if found is None:
-            return await self._until_next(line, now, max(posts, edits))
-        request = await self._prepared(line, found, now)
-        if request is None:
-            return 0.0
-        ready = line.ready_at(request.route, now)
+        ready = min(edits, line.ready_at(Route.POST, now))
         if ready > now:
-            await self._writer.transact(lambda c: recording.put_off(c, request, ready))
+            return min(ready - now, LOOK_EVERY)
+        policy = self._renderer.policy(line)
+        look = await self._database.read(lambda c: looking.look(c, line, policy, now))
+        if look.stale:
+            await self._transact(lambda c: recording.rescheduled(c, line, look.stale, policy, self._clock()))
+            return 0.0
+        choice = look.choose(line, now)
+        if not choice.sends:
+            if choice.reason is packing.Reason.NOTHING and (status := await self._bulletins.due(line, now)) is not None:
+                await self._send(line, status)
+                return 0.0
+            return await self._until_next(line, choice, now)
+        made = await self._prepared(line, choice, look, now)
+        if not isinstance(made, Request):
+            await self._transact(made)
+        elif made.message is not None and made.message.digest == made.payload.digest and not made.tail:
+            await self._recorded(lambda c: self._shown(c, line, made, None))
+        elif (ready := line.ready_at(made.route, now)) > now and made.message is not None:
+            await self._transact(partial(_put_off, message=made.message, until=line.slot(ready)))
         else:
-            await self._send(line, request)
+            await self._send(line, made)
         return 0.0
 
-    async def _until_next(self, line: Line, now: Instant, room: Instant) -> float:
-        """Seconds until something may be sent: due then, or due already and without room until `room`."""
+    async def _until_next(self, line: Line, choice: Choice, now: Instant) -> float:
+        """Seconds until something may be sent: what waits for its turn, or what is due later."""
+        if choice.at is not None:
+            return min(max(choice.at - now, 0.01), LOOK_EVERY)
         waiting = dict(await self._database.read(delivery.channels_waiting))
-        earliest = waiting.get(line.name, now + LOOK_EVERY)
-        if earliest <= now:
-            return min(max(room - now, 0.01), 1.0)
-        return min(max(earliest - now, 0.01), LOOK_EVERY)
+        return min(max(waiting.get(line.name, now + LOOK_EVERY) - now, 0.01), LOOK_EVERY)
 
     async def _introduce(self, line: Line) -> float:
         """Ask Discord once where the webhook posts: a cheap probe, and what jump links and shared limits need."""
         if line.failures == 0:
-            line.pace = await self._remembered_pace(line.webhook.id)
+            line.remember(await self._remembered(line.webhook.id), self._clock())
         answer, info = await self._client.look(line.webhook.id, line.webhook.token)
         now = self._clock()
         match answer:
@@ -196,68 +283,40 @@ class Reconciler:
             case _:
                 log.info("Discord does not answer yet", channel=line.name, outcome=type(answer).__name__)
                 line.pace = line.pace.told(Route.EDIT, answer, info, now)
-                self._hear_of_host(line, answer)
                 line.failures += 1
                 again = now + pace.backoff(line.failures, self._dice())
                 line.pace = line.pace.paused(Route.EDIT, again)
                 return line.ready_at(Route.EDIT, now) - now
 
-    async def _remembered_pace(self, webhook: str) -> Pace:
-        """The attempts of the last minutes, answered or not: a crash never sends a burst twice."""
-        now = self._clock()
-        remembered = Pace()
-        for attempt in await self._database.read(lambda c: delivery.recent_attempts(c, now - pace.MEMORY)):
-            if attempt.webhook == webhook:
-                remembered = remembered.after(Route(attempt.route), attempt.ended_at or now)
-        return remembered
+    async def _remembered(self, webhook: str) -> list[delivery.Attempt]:
+        """The attempts of the last minutes, answered or not: a crash never sends a burst twice. Those of webhooks that left count too."""
+        known = {line.webhook.id for line in self._lines.values()} - {webhook}
+        attempts = await self._database.read(lambda c: delivery.recent_attempts(c, self._clock() - pace.MEMORY))
+        return [attempt for attempt in attempts if attempt.webhook not in known]
 
     async def _moved_in(self, line: Line, info: WebhookInfo) -> None:
         """The webhook is there: what stands where it cannot edit is shown anew, and whoever was told that it is gone is told otherwise."""
         policy, now = self._renderer.policy(line), self._clock()
-        if moved := await self._writer.transact(lambda c: recording.moved_in(c, line, policy, now)):
+        if moved := await self._transact(lambda c: recording.moved_in(c, line, policy, now)):
             log.info("another webhook: what is open is shown again", channel=line.name, incidents=moved)
         await self._tell(own.webhook_back(line.name, now, self._configuration().policy))
+        joined = await self._database.read(lambda c: meta.get_meta(c, JOINED + info.channel_id))
         line.place = self._places.setdefault(info.channel_id, Place())
-        line.place.joined(line.pace)
+        line.place.remember(line.remembered, joined=joined is not None)
         line.info = info
+        line.failures = 0
         self._metrics.channel_up.labels(line.name).set(1)
 
     # --- deciding -------------------------------------------------------------------------------------------------------
 
-    async def _prepared(self, line: Line, found: delivery.Due, now: Instant) -> Request | None:
-        """What to send for what is due; None where there is nothing to send (any more), which is recorded."""
+    async def _prepared(self, line: Line, choice: Choice, look: Look, now: Instant) -> Request | Work:
+        """What to send; where there is nothing to send, what to write down instead."""
         try:
-            if isinstance(found, delivery.DueMessage):
-                return await self._pointer(line, found, now)
-            return await self._posting(line, found, now)
-        except Exception as error:
-            if isinstance(error, NotWritten) or is_outage(error):
-                raise
+            return await self._renderer.request(line, choice, look, now)
+        except UnrenderableError as error:
             # One card that cannot be made holds up no other: it is tried more plainly, then parked.
-            log.error("cannot be rendered", channel=line.name, **fault(error))  # noqa: TRY400  # its text may hold the sender's
-            refused = Refused(0, f"cannot be rendered: {type(error).__name__}")
-            await self._recorded(lambda c: self._not_shown(c, line, found, refused))
-            return None
-
-    async def _posting(self, line: Line, found: delivery.DuePosting, now: Instant) -> Request | None:
-        posting, step = self._renderer.step(line, found, now)
-        if not step.sends:
-            policy = self._renderer.policy(line)
-            await self._writer.transact(lambda c: recording.rescheduled(c, posting, policy, self._clock()))
-            return None
-        request = await self._renderer.of_posting(line, found, posting, step, now)
-        if request.message is not None and request.message.digest == request.payload.digest:
-            await self._recorded(lambda c: self._shown(c, line, request, None))
-            return None
-        return request
-
-    async def _pointer(self, line: Line, found: delivery.DueMessage, now: Instant) -> Request | None:
-        request = await self._renderer.of_pointer(line, found.message, now)
-        if request is None:
-            await self._writer.transact(
-                lambda c: recording.pointer_postponed(c, found.message, Refused(0, "nowhere to lead"), now)
-            )
-        return request
+            log.error("cannot be rendered", channel=line.name, **fault(error.reason))  # noqa: TRY400  # its text may hold the sender's
+            return partial(recording.unrenderable, line=line, error=error, now=now)
 
     # --- sending and recording ------------------------------------------------------------------------------------------
 
@@ -265,14 +324,17 @@ class Reconciler:
         """Attempt committed, request, outcome committed. A crash in between may show one new message twice, and nothing else."""
         webhook, message = line.webhook, request.message
         started = self._clock()
-        attempt = await self._writer.transact(
-            lambda c: delivery.begin_attempt(
-                c,
-                webhook=webhook.id,
-                route=request.route.value,
-                message_id=message.id if message else None,
-                at=started,
-            )
+        attempt = await self._transact(
+            lambda c: (
+                lease.take(c, lease.SENDER, self._holder),  # It outlasts the request.
+                delivery.begin_attempt(
+                    c,
+                    webhook=webhook.id,
+                    route=request.route.value,
+                    message_id=message.id if message else None,
+                    at=started,
+                ),
+            )[1]
         )
         with self._metrics.discord_seconds.time():
             outcome, info = await self._client.send(
@@ -283,49 +345,68 @@ class Reconciler:
                 thread=message.thread if message else webhook.thread,
             )
         now = self._clock()
-        line.told(request.route, outcome, info, now)
-        self._hear_of_host(line, outcome)
+        self._hear(line, request, outcome, info, now)
         word = type(outcome).__name__.lower()
-        self._metrics.discord_requests.labels(line.name, request.route.value, word).inc()
-        if isinstance(outcome, Sent) and request.since_due is not None:
-            self._metrics.delivery_seconds.labels(line.name).observe(max(0.0, now - request.since_due))
-        log.info("sent" if isinstance(outcome, Sent) else "not sent", **report(line, request, outcome))
 
         def settle(c: Connection) -> None:
             delivery.end_attempt(c, attempt, now, word)
             if isinstance(outcome, Sent):
                 self._shown(c, line, request, outcome)
             else:
-                self._not_shown(c, line, request, outcome)
+                recording.not_shown(c, line, request, outcome, self._renderer.policy(line), now, self._dice())
+            if line.place.pace.joined and line.info is not None:
+                meta.set_meta(c, JOINED + line.info.channel_id, "1")
 
         await self._recorded(settle)
         if isinstance(outcome, WebhookDead):
             await self._bury(line, outcome.code)
 
-    def _hear_of_host(self, line: Line, outcome: Outcome) -> None:
-        """A wait that is told to everybody is everybody's."""
-        if pace.reaches_host(outcome):
-            self._host_closed_until = max(self._host_closed_until, line.pace.blocked_until)
+    def _hear(self, line: Line, request: Request, outcome: Outcome, info: RateInfo, now: Instant) -> None:
+        """What the answer means for what may be sent next, and what is told of it."""
+        line.told(request, outcome, info, now)
+        match outcome:
+            case Sent():
+                line.sent(request, now)
+                for part in request.parts:
+                    waited = now - (part.posting.due_at or now)
+                    self._metrics.delivery_seconds.labels(line.name).observe(max(0.0, waited))
+                if request.mentioned is not Severity.NONE:
+                    self._metrics.pages.labels(line.name).inc()
+            case Unavailable(host=False):
+                line.failed(request, outcome, now, self._dice())
+            case Refused(remedy=Remedy.DEGRADE | Remedy.NO_LINKS):
+                line.refused(request)
+            case Refused(remedy=Remedy.REPOST):
+                line.pace = line.pace.paused(Route.EDIT, now + REOPENS)
+            case _:
+                pass
+        word = type(outcome).__name__.lower()
+        self._metrics.discord_requests.labels(line.name, request.route.value, word).inc()
+        log.info("sent" if isinstance(outcome, Sent) else "not sent", **report(line, request, outcome))
 
     def _shown(self, c: Connection, line: Line, request: Request, sent: Sent | None) -> None:
         settle = self._configuration().policy.incidents.settle
         recording.shown(c, line, request, sent, self._renderer.policy(line), settle, self._clock())
 
-    def _not_shown(self, c: Connection, line: Line, asked: Request | delivery.Due, outcome: Outcome) -> None:
-        posting = None if isinstance(asked, delivery.DueMessage) else asked.posting
-        if posting is not None:
-            recording.postponed(c, posting, outcome, self._renderer.policy(line), self._clock(), self._dice())
-        elif asked.message is not None:
-            recording.pointer_postponed(c, asked.message, outcome, self._clock())
-
     async def _recorded(self, work: Callable[[Connection], None]) -> None:
         """Written down, however long the database is away: to ask Discord again would show the same twice."""
         while True:
             try:
-                return await self._writer.transact(work)
+                return await self._transact(work)
             except StorageAway as error:
                 log.warning("what Discord answered waits to be recorded", why=str(error))
                 await asyncio.sleep(AWAY)
+
+    async def _hand_over(self, line: Line, now: Instant) -> float:
+        """Its webhook is dead: the pages that it owes are owed by its fallback too, and are as loud there as that Channel says."""
+        channels, fallback = self._configuration().policy.channels, self._renderer.policy(line).fallback
+        to = channels.get(fallback) if fallback is not None else None
+        if to is None or not await self._database.read(lambda c: delivery.pages_not_in(c, line.name, to.name, 1)):
+            return LOOK_EVERY
+        handed = await self._transact(lambda c: recording.handed_over(c, line, to, now))
+        log.warning("pages go to the fallback", channel=line.name, to=to.name, incidents=handed)
+        self.wake()
+        return 0.0 if handed else LOOK_EVERY
 
     async def _bury(self, line: Line, code: int) -> None:
         """The webhook is gone: never call it again; keep everything, and say so through every other Channel."""
@@ -339,6 +420,13 @@ class Reconciler:
             await self._writer.submit([event])
         except NotWritten as error:
             log.warning("cannot say so", why=str(error))
+
+
+def _put_off(c: Connection, message: Message, until: Instant) -> None:
+    """Its route has no room before `until`, which must hold up nothing else."""
+    delivery.put_off(c, message.channel, message.id, until)
+    if message.due_at is not None:
+        delivery.update_message(c, replace(message, due_at=max(until, message.due_at)))
 
 
 async def _sleep_or(wake: asyncio.Event, seconds: float) -> None:

@@ -57,6 +57,8 @@ _ANNOTATIONS: Final = (
     ("dashboard_url", "dashboard_url"),
     ("summary", "summary"),
     ("description", "description"),
+    ("owner", "owner"),
+    ("team", "team"),
 )
 _QUOTED: Final = re2.compile(r"\\([\\.+*?()|\[\]{}^$])")
 """What Go's regexp.QuoteMeta made of a receiver's name."""

@@ -22,6 +22,8 @@ _REDACTED: Final = REDACTED.encode()
 MAX_NAME: Final = 256
 """Characters of a name: a label's, an object's."""
 MAX_LABELS: Final = 200
+_SHORT: Final = 1024
+"""Characters of a text that is remembered."""
 
 _HEAD: Final = LIMIT - TAIL - len(MARKER.encode())
 _NEVER_CUT: Final = LIMIT // 4
@@ -147,7 +149,7 @@ def _redacted(text: str) -> str:
 
 def clean(text: str) -> str:
     """`text` without control characters and credentials, at most `LIMIT` bytes: its beginning, `MARKER`, its end."""
-    return _clean_short(text) if len(text) <= MAX_NAME else _clean(text)
+    return _clean_short(text) if len(text) <= _SHORT else _clean(text)
 
 
 def _clean(text: str) -> str:
@@ -166,7 +168,7 @@ def _clean(text: str) -> str:
 
 
 _clean_short: Final = lru_cache(maxsize=4096)(_clean)
-"""Short texts repeat from body to body: kinds, names, labels. Remembered they cost a tenth."""
+"""Short texts repeat from body to body: kinds, names, labels, what is wrong. Remembered they cost a tenth."""
 
 
 def clean_name(text: str) -> str:

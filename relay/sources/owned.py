@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from relay.core.event import Severity, Source
 from relay.core.policy import Policy
+from relay.core.severities import LOWERED, RAISED, judged
 from relay.sources.clean import bounded
 
 
@@ -19,7 +20,7 @@ def with_own(
     type_: str = "incident",
     receiver: str = "",
 ) -> tuple[dict[str, str], Severity]:
-    """The sender's clean `labels`, at most `MAX_LABELS`, under the relay's own; and the severity that the rules make of it."""
+    """The sender's clean `labels`, at most `MAX_LABELS`, under the relay's own; and the severity that knowledge and rules make of it."""
     out = bounded(labels) | {
         "source": source.value,
         "cluster": cluster,
@@ -29,9 +30,11 @@ def with_own(
         "receiver": receiver,
         "message": message,
     }
+    severity, raised, lowered = judged(out, severity, policy.distribution)
+    out |= {"severity": severity.word, RAISED: raised, LOWERED: lowered}
     for rule in policy.severity_rules:
         if rule.match.matches(out):
             severity = rule.severity
-            out["severity"] = severity.word
+            out |= {"severity": severity.word, RAISED: "", LOWERED: ""}
             break
     return {name: text for name, text in out.items() if text}, severity

@@ -1,6 +1,7 @@
 """The door for JSON: whatever the bytes, a value of bounded shape comes out, or a refusal that does not quote them.
 
-Structure is counted before anything is modelled, so that what follows may walk a body without fear of it.
+Structure is counted before anything is modelled, so that what follows may walk a body without fear of it. Of a small body the
+bytes tell enough: no value in it is deeper than its brackets are many, and none is wider than its commas.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ _ESCAPE = re2.compile(
 
 def read(body: bytes) -> Any:  # noqa: ANN401  # any JSON value, or the refusal
     """The JSON value of `body`, NotJson, or Unreadable for absurd structure. Invalid UTF-8 and lone surrogates become U+FFFD."""
-    if body.count(b"{") + body.count(b"[") > MAX_BRACKETS:
+    brackets = body.count(b"{") + body.count(b"[")
+    if brackets > MAX_BRACKETS:
         return _absurd(f"more than {MAX_BRACKETS} brackets")
     if b"\\ud" in body or b"\\uD" in body:
         body = _ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], body)
@@ -40,7 +42,8 @@ def read(body: bytes) -> Any:  # noqa: ANN401  # any JSON value, or the refusal
         value = from_json(body.decode("utf-8", "replace"), allow_inf_nan=False, cache_strings="keys")
     except ValueError as error:
         return NotJson(f"not JSON: {error}")
-    return _counted(value)
+    is_small = brackets <= MAX_DEPTH and body.count(b",") < MAX_KEYS
+    return value if is_small else _counted(value)
 
 
 def scalar(value: object) -> str | None:

@@ -5,19 +5,34 @@ A Posting is read and settled in one exclusive transaction, so that what the wri
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, case, delete, func, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Double,
+    Integer,
+    Select,
+    Text,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from relay.core.card import Form
 from relay.core.due import EDITS
-from relay.core.event import Instant
+from relay.core.event import Instant, Severity
 from relay.core.incident import Incident
+from relay.core.packing import Mention
 from relay.core.posting import Message, Placement, Posting
 from relay.core.signal import Signal, State
-from relay.storage.engine import Rows, in_list
+from relay.storage.engine import Lookup, Query, Row, Rows, find_all, in_list
 from relay.storage.rows import (
     from_placement,
     from_posting,
@@ -29,9 +44,6 @@ from relay.storage.rows import (
 )
 from relay.storage.tables import attempts, incidents, messages, placements, postings, signals
 
-POINTER_RANK: Final = 24
-"""Of a Message that is due for its own sake: among the edits (core/due.py), after those of problems."""
-
 
 @dataclass(frozen=True, slots=True)
 class DuePosting:
@@ -40,16 +52,6 @@ class DuePosting:
     posting: Posting
     incident: Incident
     message: Message | None
-
-
-@dataclass(frozen=True, slots=True)
-class DueMessage:
-    """A Message to be edited for its own sake."""
-
-    message: Message
-
-
-Due = DuePosting | DueMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,54 +73,49 @@ class Attempt:
 
 _POSTING_WAITS: Final = postings.c.due_at.is_not(None)
 _MESSAGE_WAITS: Final = messages.c.due_at.is_not(None)
-_EDITED: Final = postings.c.rank.between(EDITS.start, EDITS.stop - 1)
 _INCIDENT_FROM: Final = len(postings.columns)
 _MESSAGE_FROM: Final = _INCIDENT_FROM + len(incidents.columns)
+PAGES: Final = range(10)
+"""The ranks (core/due.py) of what needs a new Message at once, worst first."""
+OPENS: Final = range(10, EDITS.start)
+ENDS: Final = range(EDITS.stop, 100)
+"""Of what is over: came and went, or owes the sound of its end."""
 
 
-def next_due(
-    connection: Connection,
-    channel: str,
-    now: Instant,
-    *,
-    pointer_rank: int = POINTER_RANK,
-    posts: bool = True,
-    edits: bool = True,
-) -> Due | None:
-    """What `channel` should be sent first at `now`: smallest rank, then longest due. None while nothing is due.
-
-    `posts` and `edits` say which of the two may go now: neither waits for the other's budget.
-    """
-    first = next(iter(due_postings(connection, channel, now, 1, posts=posts, edits=edits)), None)
-    pointer = _next_pointer(connection, channel, now) if edits else None
-    if pointer is None or pointer.due_at is None:
-        return first
-    if first is None or (pointer_rank, pointer.due_at) < (first.posting.rank, first.posting.due_at):
-        return DueMessage(pointer)
-    return first
+_CHANNEL: Final = bindparam("channel", type_=Text())
+_NOW: Final[BindParameter[float]] = bindparam("now", type_=Double())
+_MOST: Final = bindparam("most", type_=Integer())
+_DUE: Final = (
+    (postings.c.channel == _CHANNEL)
+    & _POSTING_WAITS
+    & (postings.c.due_at + 0.0 <= _NOW)
+    & postings.c.rank.between(bindparam("first", type_=Integer()), bindparam("last", type_=Integer()))
+)
+"""The index gives them by rank; the sum keeps the planner from looking them up by time, and sorting a whole storm for one."""
 
 
-def due_postings(
-    connection: Connection, channel: str, now: Instant, limit: int, *, posts: bool = True, edits: bool = True
-) -> list[DuePosting]:
-    """The next `limit` due Postings of `channel`, in their order: for one Message that shows many.
-
-    The index gives them by rank; the sum keeps the planner from looking them up by time, and sorting a whole storm for one.
-    """
-    due = (postings.c.channel == channel) & _POSTING_WAITS & (postings.c.due_at + 0.0 <= now)
-    if not (posts and edits):
-        due &= _EDITED if edits else ~_EDITED
-    first = select(postings).where(due).order_by(postings.c.rank, postings.c.due_at).limit(limit).subquery()
-    statement = (
+def _due_first() -> Select[Any]:
+    first = select(postings).where(_DUE).order_by(postings.c.rank, postings.c.due_at).limit(_MOST).subquery()
+    return (
         select(first, incidents, messages)
         .join(incidents, incidents.c.id == first.c.incident)
         .outerjoin(messages, messages.c.id == first.c.message)
         .order_by(first.c.rank, first.c.due_at)
     )
-    return [_due_posting(tuple(row)) for row in connection.execute(statement)]
 
 
-def _due_posting(row: tuple[Any, ...]) -> DuePosting:
+_DUE_FIRST: Final = Query(_due_first())
+
+
+def due_postings(
+    connection: Connection, channel: str, now: Instant, limit: int, ranks: range = range(100)
+) -> list[DuePosting]:
+    """The next `limit` due Postings of `channel` with one of these ranks: smallest first, then longest due."""
+    rows = _DUE_FIRST.ask(connection, channel=channel, now=now, most=limit, first=ranks.start, last=ranks.stop - 1)
+    return list(map(_due_posting, rows))
+
+
+def _due_posting(row: Row) -> DuePosting:
     message = row[_MESSAGE_FROM:]
     return DuePosting(
         to_posting(row[:_INCIDENT_FROM]),
@@ -127,10 +124,132 @@ def _due_posting(row: tuple[Any, ...]) -> DuePosting:
     )
 
 
-def _next_pointer(connection: Connection, channel: str, now: Instant) -> Message | None:
-    due = (messages.c.channel == channel) & _MESSAGE_WAITS & (messages.c.due_at <= now)
-    row = connection.execute(select(messages).where(due).order_by(messages.c.due_at).limit(1)).first()
-    return to_message(row) if row is not None else None
+_EDIT_RANKS: Final = EDITS[: Severity.CRITICAL + 1]
+_WAITS_NOW: Final = (postings.c.channel == _CHANNEL) & _POSTING_WAITS & (postings.c.due_at <= _NOW)
+_FIRST_EDITS: Final = Query(
+    select(
+        *[
+            select(func.min(postings.c.due_at)).where(_WAITS_NOW, postings.c.rank == rank).scalar_subquery()
+            for rank in _EDIT_RANKS
+        ]
+    )
+)
+
+
+def oldest_edit(connection: Connection, channel: str, now: Instant) -> DuePosting | None:
+    """What is shown already and has waited longest for its edit: one look-up for each rank, whatever waits."""
+    (waits,) = _FIRST_EDITS.ask(connection, channel=channel, now=now)
+    first = min(
+        ((due_at, rank) for rank, due_at in zip(_EDIT_RANKS, waits, strict=True) if due_at is not None), default=None
+    )
+    if first is None:
+        return None
+    found = due_postings(connection, channel, first[0], 1, range(first[1], first[1] + 1))
+    return found[0] if found else None
+
+
+_NEXT: Final = Query(
+    select(messages)
+    .where(messages.c.channel == _CHANNEL, _MESSAGE_WAITS, messages.c.due_at <= _NOW)
+    .order_by(messages.c.due_at)
+    .limit(1)
+)
+_DUE_COUNT: Final = Query(
+    select(func.count()).select_from(select(postings.c.due_at).where(_DUE).limit(_MOST).subquery())
+)
+
+
+def next_message(connection: Connection, channel: str, now: Instant) -> Message | None:
+    """The Message that has waited longest to be edited for its own sake."""
+    found = _NEXT.ask(connection, channel=channel, now=now)
+    return to_message(found[0]) if found else None
+
+
+def due_of(connection: Connection, channel: str, now: Instant, limit: int, ranks: range) -> int:
+    """How many Postings of these ranks are due, counted up to `limit`."""
+    ((count,),) = _DUE_COUNT.ask(
+        connection, channel=channel, now=now, most=limit, first=ranks.start, last=ranks.stop - 1
+    )
+    return int(count)
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """A Message that has room for more: in which form, and how many stand in it."""
+
+    message: Message
+    form: Form
+    standing: int
+
+
+def _taking() -> Select[Any]:
+    mine = placements.c.message == messages.c.id
+    standing = select(func.count()).select_from(placements).where(mine).scalar_subquery()
+    form = select(placements.c.form).where(mine, placements.c.form != Form.POINTER.value).limit(1).scalar_subquery()
+    of_webhook = messages.c.webhook == bindparam("webhook", type_=Text())
+    return (
+        select(messages, form, standing)
+        .where(messages.c.channel == _CHANNEL, messages.c.takes != "", of_webhook)
+        .order_by(messages.c.id)
+    )
+
+
+_TAKING: Final = Query(_taking())
+
+
+def taking(connection: Connection, channel: str, webhook: str) -> list[Taking]:
+    """The Messages of `webhook` that have room for more, oldest first."""
+    rows = _TAKING.ask(connection, channel=channel, webhook=webhook)
+    return [Taking(to_message(row[:-2]), Form(row[-2]), row[-1]) for row in rows if row[-2] is not None]
+
+
+def take_no_more(connection: Connection, message_ids: Iterable[int]) -> None:
+    """These Messages have no room any more."""
+    connection.execute(update(messages).where(messages.c.id.in_(list(message_ids))).values(takes=""))
+
+
+_LAST_MENTION: Final = Query(
+    select(messages.c.created_at, messages.c.mentioned)
+    .where(messages.c.channel == _CHANNEL, messages.c.mentioned > 0)
+    .order_by(messages.c.created_at.desc())
+    .limit(1)
+)
+
+
+def last_mention(connection: Connection, channel: str) -> Mention | None:
+    """When `channel` last called people, and for how bad a thing."""
+    found = _LAST_MENTION.ask(connection, channel=channel)
+    return Mention(found[0][0], Severity(found[0][1])) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands in a Message: where, how, and what it is by now."""
+
+    placement: Placement
+    posting: Posting
+    incident: Incident
+
+
+def standing_in(connection: Connection, message_id: int) -> list[Standing]:
+    """What stands in a Message, in order."""
+    mine = (postings.c.incident == placements.c.incident) & (postings.c.channel == placements.c.channel)
+    statement = (
+        select(postings, incidents, placements)
+        .select_from(placements)
+        .join(postings, mine)
+        .join(incidents, incidents.c.id == placements.c.incident)
+        .where(placements.c.message == message_id)
+        .order_by(placements.c.position, placements.c.incident)
+    )
+    return [
+        Standing(
+            to_placement(row[_MESSAGE_FROM:]),
+            to_posting(row[:_INCIDENT_FROM]),
+            to_incident(row[_INCIDENT_FROM:_MESSAGE_FROM]),
+        )
+        for row in map(tuple, connection.execute(statement))
+    ]
 
 
 def due_count(connection: Connection, channel: str, now: Instant, limit: int) -> int:
@@ -143,7 +262,7 @@ def due_count(connection: Connection, channel: str, now: Instant, limit: int) ->
 def channels_waiting(connection: Connection) -> list[tuple[str, Instant]]:
     """Every Channel with something to send, now or later, and when the first is due; earliest first."""
     waiting: dict[str, Instant] = {}
-    for channel, due_at in (*connection.execute(_WAITING_POSTINGS), *connection.execute(_WAITING_MESSAGES)):
+    for channel, due_at in (*_WAITING_POSTINGS.ask(connection), *_WAITING_MESSAGES.ask(connection)):
         waiting[channel] = min(due_at, waiting.get(channel, due_at))
     return sorted(waiting.items(), key=lambda pair: pair[1])
 
@@ -170,11 +289,20 @@ def _waiting(table: Any) -> Any:  # noqa: ANN401  # Two tables of ours with the 
     return select(channels.c.channel, earliest).where(channels.c.channel.is_not(None))
 
 
-_WAITING_POSTINGS: Final = _waiting(postings)
-_WAITING_MESSAGES: Final = _waiting(messages)
+_WAITING_POSTINGS: Final = Query(_waiting(postings))
+_WAITING_MESSAGES: Final = Query(_waiting(messages))
 
 
 # --- what is shown ------------------------------------------------------------------------------------------------------
+
+
+_SIGNALS: Final = Lookup(signals.c.key)
+
+
+def leads(connection: Connection, keys: Collection[str]) -> dict[str, Signal]:
+    """The Signals with these keys, by one statement."""
+    (rows,) = find_all(connection, (_SIGNALS, keys))
+    return {row[0]: to_signal(row) for row in rows}
 
 
 def members(connection: Connection, incident: str, limit: int = 200) -> list[Signal]:
@@ -208,13 +336,56 @@ def load_posting(connection: Connection, key: tuple[str, str]) -> Posting | None
     return to_posting(row) if row is not None else None
 
 
-def standing_elsewhere(connection: Connection, channel: str, webhook: str) -> list[tuple[Posting, Incident]]:
-    """The Postings of open Incidents in `channel` whose Message another webhook posted."""
+def load_postings(
+    connection: Connection, channel: str, incident_ids: Iterable[str]
+) -> dict[str, tuple[Posting, Incident]]:
+    """The Postings of these Incidents in `channel` as they are now, with the Incidents, by one statement."""
+    statement = (
+        select(postings, incidents)
+        .join(incidents, incidents.c.id == postings.c.incident)
+        .where(in_list(postings.c.incident, "ids"), postings.c.channel == channel)
+    )
+    found = map(tuple, connection.execute(statement, {"ids": list(incident_ids)}))
+    return {row[0]: (to_posting(row[:_INCIDENT_FROM]), to_incident(row[_INCIDENT_FROM:])) for row in found}
+
+
+def put_off(connection: Connection, channel: str, message_id: int, until: Instant) -> None:
+    """What stands in a Message and is due for an edit is so at `until`, not before."""
+    mine = (
+        (postings.c.channel == channel)
+        & (postings.c.message == message_id)
+        & _POSTING_WAITS
+        & postings.c.rank.between(EDITS.start, EDITS.stop - 1)
+        & (postings.c.due_at < until)
+    )
+    connection.execute(update(postings).where(mine).values(due_at=until))
+
+
+def pages_not_in(connection: Connection, channel: str, other: str, limit: int) -> list[tuple[Posting, Incident]]:
+    """What `channel` owes a page for, and `other` knows nothing of: worst first."""
+    theirs = postings.alias("theirs")
+    known = select(theirs.c.incident).where(theirs.c.incident == postings.c.incident, theirs.c.channel == other)
+    statement = (
+        select(postings, incidents)
+        .join(incidents, incidents.c.id == postings.c.incident)
+        .where(postings.c.channel == channel, _POSTING_WAITS, postings.c.rank < PAGES.stop, ~known.exists())
+        .order_by(postings.c.rank, postings.c.due_at)
+        .limit(limit)
+    )
+    rows = [tuple(row) for row in connection.execute(statement)]
+    return [(to_posting(row[:_INCIDENT_FROM]), to_incident(row[_INCIDENT_FROM:])) for row in rows]
+
+
+def standing_elsewhere(
+    connection: Connection, channel: str, webhook: str, thread: str | None
+) -> list[tuple[Posting, Incident]]:
+    """The Postings of open Incidents in `channel` whose Message another webhook posted, or that one in another thread."""
+    elsewhere = (messages.c.webhook != webhook) | (func.coalesce(messages.c.thread, "") != (thread or ""))
     statement = (
         select(postings, incidents)
         .join(incidents, incidents.c.id == postings.c.incident)
         .join(messages, messages.c.id == postings.c.message)
-        .where(incidents.c.closed_at.is_(None), postings.c.channel == channel, messages.c.webhook != webhook)
+        .where(incidents.c.closed_at.is_(None), postings.c.channel == channel, elsewhere)
     )
     rows = [tuple(row) for row in connection.execute(statement)]
     return [(to_posting(row[:_INCIDENT_FROM]), to_incident(row[_INCIDENT_FROM:])) for row in rows]
@@ -257,6 +428,8 @@ def new_message(
         "thread": thread,
         "digest": "",
         "gone": False,
+        "takes": "",
+        "mentioned": 0,
     }
     statement = insert(messages).returning(messages)
     return to_message(connection.execute(statement, fresh).one())
@@ -267,16 +440,24 @@ def message_by_id(connection: Connection, message_id: int) -> Message | None:
     return to_message(row) if row is not None else None
 
 
+def messages_by_id(connection: Connection, message_ids: Iterable[int | None]) -> dict[int, Message]:
+    """Those of the given Messages that there are."""
+    wanted = [message for message in message_ids if message is not None]
+    rows = connection.execute(select(messages).where(messages.c.id.in_(wanted))) if wanted else ()
+    return {row[0]: to_message(tuple(row)) for row in rows}
+
+
 def update_message(connection: Connection, message: Message) -> None:
     """Write all of `message`, by its id."""
     values = {column.name: getattr(message, column.name) for column in messages.columns if not column.primary_key}
+    values["mentioned"] = int(message.mentioned)
     connection.execute(update(messages).where(messages.c.id == message.id), values)
 
 
 def forget_message(connection: Connection, message_id: int) -> list[Placement]:
     """It is gone from Discord, and nothing stands in it any more. Returns what stood there."""
     stood = placements_of(connection, message_id)
-    connection.execute(update(messages).where(messages.c.id == message_id), {"gone": True, "due_at": None})
+    connection.execute(update(messages).where(messages.c.id == message_id), {"gone": True, "due_at": None, "takes": ""})
     connection.execute(delete(placements).where(placements.c.message == message_id))
     return stood
 
@@ -295,6 +476,25 @@ def place(connection: Connection, message_id: int, standing: Sequence[Placement]
     """From now on exactly `standing` stands in the Message."""
     connection.execute(delete(placements).where(placements.c.message == message_id))
     _placement_rows.write(connection, [from_placement(message_id, placement) for placement in standing])
+
+
+def next_position(connection: Connection, message_id: int) -> int:
+    """Where the next one stands that joins a Message."""
+    last = connection.execute(
+        select(func.max(placements.c.position)).where(placements.c.message == message_id)
+    ).scalar_one()
+    return 0 if last is None else last + 1
+
+
+def add_to(connection: Connection, message_id: int, more: Sequence[Placement]) -> None:
+    """`more` stands in the Message too; what stood there already stands as it says now."""
+    _placement_rows.write(connection, [from_placement(message_id, placement) for placement in more])
+
+
+def take_from(connection: Connection, message_id: int, incident_ids: Iterable[str]) -> None:
+    """These stand in the Message no more."""
+    mine = (placements.c.message == message_id) & in_list(placements.c.incident, "ids")
+    connection.execute(delete(placements).where(mine), {"ids": list(incident_ids)})
 
 
 def messages_of(connection: Connection, key: tuple[str, str]) -> list[tuple[Message, Form]]:

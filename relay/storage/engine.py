@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import json
 import os
 import sqlite3
 from abc import ABC, abstractmethod
@@ -18,17 +17,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
+from pydantic_core import to_json
 from sqlalchemy import (
-    ARRAY,
     URL,
     BindParameter,
     Column,
     ColumnElement,
     Connection,
     Dialect,
+    Double,
     Engine,
     NullPool,
     RootTransaction,
+    Select,
     Table,
     Text,
     bindparam,
@@ -41,7 +42,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.types import TypeDecorator
 
 SCHEMA: Final = "0001"
 """The newest revision in `migrations/versions`."""
@@ -63,6 +64,8 @@ class Database(ABC):
     """One database. Cancelling a `run` or `read` waits for what is under way, so that none leaves a transaction open."""
 
     dialect: str
+    alone = False
+    """Whether nobody else can serve from it: whoever held something in it before is no more."""
 
     @staticmethod
     def open(url: str, *, serving: bool = False, making: bool = True) -> Database:
@@ -161,6 +164,7 @@ class _SQLite(Database):
         if not path.absolute().parent.is_dir():
             raise UnusableDatabaseError(f"The folder of the database file does not exist: {path.absolute().parent}")
         self._lock_file = _hold(path.with_name(path.name + ".lock")) if serving else None
+        self.alone = serving
         self._engine = _sqlite_engine(path)
         self._writer: Connection | None = None
         self._reader: Connection | None = None
@@ -276,7 +280,7 @@ def _sqlite_engine(path: Path) -> Engine:
             "journal_mode = WAL",
             "synchronous = FULL",
             "temp_store = MEMORY",
-            "cache_size = -8192",
+            "cache_size = -2048",
             "wal_autocheckpoint = 16000",
             "journal_size_limit = 67108864",
         ):
@@ -330,7 +334,7 @@ class _PostgreSQL(Database):
     def _run(self, work: Work[T], exclusive: bool) -> T:
         with self._engine.begin() as connection:
             if exclusive:
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
+                _told(connection, [(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})", None)])
             return work(connection)
 
     async def read(self, work: Work[T]) -> T:
@@ -408,17 +412,13 @@ def _sqlite_code(error: exc.DBAPIError) -> int:
 
 
 class _Texts(TypeDecorator[Iterable[str]]):
-    """Any number of texts as one bound value: an array, or JSON where there are none."""
+    """Any number of texts as one bound value, in JSON: SQLite has no arrays, and for PostgreSQL's the driver would quote each text."""
 
     impl = Text
     cache_ok = True
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(ARRAY(Text()) if dialect.name == "postgresql" else Text())
-
-    def process_bind_param(self, value: Iterable[str] | None, dialect: Dialect) -> Any:  # noqa: ANN401  # As the driver takes it.
-        texts = list(value or ())
-        return texts if dialect.name == "postgresql" else json.dumps(texts)
+    def process_bind_param(self, value: Iterable[str] | None, dialect: Dialect) -> str:  # noqa: ARG002  # SQLAlchemy's own signature.
+        return _json(list(value or ()))
 
 
 class _InList(FunctionElement[bool]):
@@ -443,11 +443,64 @@ def _in_json(element: _InList, compiler: SQLCompiler, **kw: Any) -> str:  # noqa
 @compiles(_InList, "postgresql")
 def _in_array(element: _InList, compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ANN401  # As above.
     column, bound = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"{column} = ANY ({bound})"
+    return f"{column} = ANY (ARRAY(SELECT jsonb_array_elements_text({bound}::jsonb)))"
+
+
+class _Clock(FunctionElement[float]):
+    """The database's own clock, in seconds since the epoch."""
+
+    type = Double()
+    inherit_cache = True
+
+
+def database_clock() -> ColumnElement[float]:
+    """Now, as the database's machine has it: the one clock that all replicas share. Seconds since the epoch."""
+    return _Clock()
+
+
+@compiles(_Clock, "sqlite")
+def _clock_of_sqlite(*_: Any, **__: Any) -> str:  # noqa: ANN401  # SQLAlchemy's own signature.
+    return "(julianday('now') - 2440587.5) * 86400.0"
+
+
+@compiles(_Clock, "postgresql")
+def _clock_of_postgresql(*_: Any, **__: Any) -> str:  # noqa: ANN401  # As above.
+    return "extract(epoch FROM clock_timestamp())::double precision"
 
 
 Row = Sequence[Any]
 """One value for each column of a table, in its order; `Rows` leaves out a serial number. SQLite gives a flag as 0 or 1."""
+
+
+def find_all(
+    connection: Connection, *asked: tuple[Lookup, Collection[str]] | tuple[Query, bool]
+) -> list[Sequence[Row]]:
+    """The rows that each look-up finds by its keys, and each query that is wanted; all are asked at once, and none without keys."""
+    told = [
+        (said.statement(connection.dialect), None if isinstance(keys, bool) else (_json(keys),))
+        for said, keys in asked
+        if keys
+    ]
+    if connection.dialect.name == "postgresql":
+        found = iter([cursor.fetchall() for cursor in _told(connection, told)])
+    else:
+        found = iter([_executed(connection, statement, [keys or ()]).fetchall() for statement, keys in told])
+    return [next(found) if keys else () for _, keys in asked]
+
+
+def write_all(connection: Connection, *given: tuple[Writes, Sequence[Row]]) -> None:
+    """All writes with their rows, in this order, and at once; what has no rows is left out."""
+    told = [(writes.statement(connection.dialect), rows) for writes, rows in given if rows]
+    if connection.dialect.name == "postgresql":
+        _told(connection, [(statement, (_json(rows),)) for statement, rows in told])
+    else:
+        for statement, rows in told:
+            _executed(connection, statement, rows)
+
+
+def _json(values: Collection[object]) -> str:
+    """As both databases read it; infinity is the word that PostgreSQL takes for it."""
+    return to_json(list(values), inf_nan_mode="strings").decode()
 
 
 def _executed(connection: Connection, statement: str, rows: Sequence[Row]) -> sqlite3.Cursor:
@@ -456,64 +509,109 @@ def _executed(connection: Connection, statement: str, rows: Sequence[Row]) -> sq
     try:
         return driver.execute(statement, rows[0]) if len(rows) == 1 else driver.executemany(statement, rows)
     except sqlite3.Error as error:
-        wrapped = exc.DBAPIError.instance(
-            statement, (), error, sqlite3.Error, hide_parameters=True, dialect=connection.dialect
-        )
-        raise wrapped from error
+        raise _wrapped(connection, error, sqlite3.Error) from error
 
 
-class Lookup:
-    """Finds the rows of one table whose `column` is one of any number of keys, by one statement."""
-
-    def __init__(self, column: Column[str]) -> None:
-        self._column = column
-        self._statements: dict[str, str] = {}
-
-    def find(self, connection: Connection, keys: Collection[str]) -> Sequence[Row]:
-        if not keys:
-            return ()
-        dialect = connection.dialect
-        statement = self._statements.get(dialect.name)
-        if statement is None:
-            statement = self._statements[dialect.name] = self._statement(dialect)
-        if dialect.name == "postgresql":
-            return connection.exec_driver_sql(statement, (list(keys),)).fetchall()
-        return _executed(connection, statement, [(json.dumps(list(keys)),)]).fetchall()
-
-    def _statement(self, dialect: Dialect) -> str:
-        table, quote = self._column.table, dialect.identifier_preparer.quote
-        names = ", ".join(quote(column.name) for column in table.columns)
-        among = "= ANY (%s)" if dialect.name == "postgresql" else "IN (SELECT value FROM json_each(?))"
-        return f"SELECT {names} FROM {quote(table.name)} WHERE {quote(self._column.name)} {among}"  # noqa: S608  # Names of our own tables.
+def _told(
+    connection: Connection, statements: Iterable[tuple[str, tuple[str, ...] | dict[str, Any] | None]]
+) -> Sequence[Any]:
+    """PostgreSQL's own answers to statements with their values, told in one round trip. Raises as SQLAlchemy does."""
+    driver: Any = connection.connection.driver_connection  # psycopg is an extra.
+    errors = cast("Any", connection.dialect.loaded_dbapi).Error
+    try:
+        with driver.pipeline():
+            return [driver.execute(statement, bound, binary=True) for statement, bound in statements]
+    except errors as error:
+        if driver.closed:
+            connection.invalidate(error)
+        raise _wrapped(connection, error, errors) from error
 
 
-class _Writes(ABC):
-    """Writes any number of rows by one statement, which each database says in its own way.
+def _wrapped(connection: Connection, error: Exception, family: type[Exception]) -> BaseException:
+    """As SQLAlchemy raises it; without the statement, which says nothing that its place does not."""
+    return exc.DBAPIError.instance(None, None, error, family, hide_parameters=True, dialect=connection.dialect)
 
-    SQLite takes the rows one after the other in C, PostgreSQL takes them as one JSON value: per row 8 µs and 19 µs,
-    where SQLAlchemy's own upserts cost 24 and 65.
-    """
+
+class _Told(ABC):
+    """One statement, which each database says in its own way."""
 
     def __init__(self) -> None:
         self._statements: dict[str, str] = {}
 
-    def write(self, connection: Connection, rows: Sequence[Row]) -> None:
-        if not rows:
-            return
-        dialect = connection.dialect
-        statement = self._statements.get(dialect.name)
-        if statement is None:
-            statement = self._statements[dialect.name] = self._statement(dialect)
-        if dialect.name == "postgresql":
-            connection.exec_driver_sql(statement, (json.dumps(rows),))
-        else:
-            _executed(connection, statement, rows)
+    def statement(self, dialect: Dialect) -> str:
+        said = self._statements.get(dialect.name)
+        if said is None:
+            said = self._statements[dialect.name] = self._statement(dialect)
+        return said
 
     @abstractmethod
     def _statement(self, dialect: Dialect) -> str: ...
 
 
-class Rows(_Writes):
+class Query(_Told):
+    """A question that is asked again and again, with `bindparam`s for its values: made once, and told to the driver directly."""
+
+    def __init__(self, asked: Select[Any]) -> None:
+        super().__init__()
+        self._asked = asked
+        self._values: dict[str, tuple[dict[str, Any], Sequence[str] | None]] = {}
+
+    def _statement(self, dialect: Dialect) -> str:
+        made = self._asked.compile(dialect=dialect)
+        self._values[dialect.name] = dict(made.params), made.positiontup
+        return str(made)
+
+    def ask(self, connection: Connection, **values: Any) -> Sequence[Row]:  # noqa: ANN401  # Whatever its columns hold.
+        """Its rows, as the driver gives them. Raises as SQLAlchemy does."""
+        statement = self.statement(connection.dialect)
+        known, order = self._values[connection.dialect.name]
+        named = {**known, **values}
+        if order is None:
+            (cursor,) = _told(connection, [(statement, named)])
+            return cast("Sequence[Row]", cursor.fetchall())
+        return _executed(connection, statement, [[named[name] for name in order]]).fetchall()
+
+
+class Lookup(_Told):
+    """Finds the rows of one table whose `column` is one of any number of keys, by one statement; with `most`, so many of each key."""
+
+    def __init__(self, column: Column[str], *, most: int | None = None) -> None:
+        super().__init__()
+        self._column = column
+        self._most = most
+
+    def _statement(self, dialect: Dialect) -> str:
+        quote = dialect.identifier_preparer.quote
+        names = ", ".join(quote(column.name) for column in self._column.table.columns)
+        table, key = quote(self._column.table.name), quote(self._column.name)
+        keys = (
+            "SELECT jsonb_array_elements_text(%s::jsonb)"
+            if dialect.name == "postgresql"
+            else "SELECT value FROM json_each(?)"
+        )
+        if self._most is None:
+            among = f"= ANY (ARRAY({keys}))" if dialect.name == "postgresql" else f"IN ({keys})"
+            return f"SELECT {names} FROM {table} WHERE {key} {among}"  # noqa: S608  # Names of our own tables.
+        # For each key as few rows are read as are taken: a window over all of them would read them all.
+        place = ", ".join(quote(column.name) for column in self._column.table.primary_key)
+        first = f"FROM {table} WHERE {key} = wanted.value ORDER BY {place} LIMIT {self._most}"
+        if dialect.name == "postgresql":
+            return f"SELECT {names} FROM ({keys}) AS wanted(value) CROSS JOIN LATERAL (SELECT {names} {first}) AS found"  # noqa: S608  # As above.
+        return f"SELECT {names} FROM ({keys}) AS wanted CROSS JOIN {table} WHERE ({place}) IN (SELECT {place} {first})"  # noqa: S608  # As above.
+
+
+class Writes(_Told):
+    """Writes any number of rows by one statement.
+
+    SQLite takes the rows one after the other in C, PostgreSQL takes them as one JSON value: per row 8 µs and 19 µs,
+    where SQLAlchemy's own upserts cost 24 and 65.
+    """
+
+    def write(self, connection: Connection, rows: Sequence[Row]) -> None:
+        write_all(connection, (self, rows))
+
+
+class Rows(Writes):
     """Whole rows of one table; those whose key is there already replace it, or are left out."""
 
     def __init__(self, table: Table, *, replace: bool = True) -> None:
@@ -538,7 +636,7 @@ class Rows(_Writes):
         return f"{insert} ON CONFLICT ({', '.join(keys)}) DO {f'UPDATE SET {news}' if self._replace and news else 'NOTHING'}"
 
 
-class Touches(_Writes):
+class Touches(Writes):
     """Some columns of rows that are there: rows of (key, *columns). What is not there is left alone."""
 
     def __init__(self, key: Column[str], *columns: Column[Any]) -> None:
@@ -558,3 +656,18 @@ class Touches(_Writes):
         # SQLite numbers its parameters, so that the key may come first.
         news = ", ".join(f"{quote(column.name)} = ?{i}" for i, column in enumerate(self._columns, 2))
         return f"UPDATE {table} SET {news} WHERE {key} = ?1"  # noqa: S608  # As above.
+
+
+class Removals(Writes):
+    """All rows whose `column` is one of the given: rows of (key,)."""
+
+    def __init__(self, column: Column[str]) -> None:
+        super().__init__()
+        self._column = column
+
+    def _statement(self, dialect: Dialect) -> str:
+        quote = dialect.identifier_preparer.quote
+        table, column = quote(self._column.table.name), quote(self._column.name)
+        if dialect.name == "postgresql":
+            return f"DELETE FROM {table} USING jsonb_array_elements(%s::jsonb) AS r WHERE {column} = r->>0"  # noqa: S608  # Names of our own tables.
+        return f"DELETE FROM {table} WHERE {column} = ?"  # noqa: S608  # As above.

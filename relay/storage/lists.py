@@ -8,13 +8,18 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, ScalarSelect, case, func, select, true
 
-from relay.core.event import Instant, Severity
+from relay.core import changes
+from relay.core.card import Change
+from relay.core.due import DAY
+from relay.core.event import Instant, Severity, Source
 from relay.core.identity import BEGINS
 from relay.core.incident import Incident
 from relay.core.known import Entry
 from relay.core.posting import Posting
-from relay.storage.rows import to_entry, to_incident, to_posting
-from relay.storage.tables import incidents, journal, objects, postings
+from relay.core.quiet import NIGHT
+from relay.core.rollout import key_of
+from relay.storage.rows import to_entry, to_incident, to_object, to_posting
+from relay.storage.tables import heartbeats, incidents, journal, objects, postings, rollouts
 
 _OPEN: Final = incidents.c.closed_at.is_(None)
 _WAITS: Final = postings.c.due_at.is_not(None)
@@ -60,10 +65,20 @@ def oldest_page(connection: Connection) -> Instant | None:
     statement = (
         select(func.min(since))
         .join(postings, postings.c.incident == incidents.c.id)
-        .where(_WAITS, postings.c.pages_owed > postings.c.pages_made)
+        .where(_WAITS, postings.c.pages_owed > postings.c.pages_made, postings.c.quiet.in_(("", NIGHT)))
     )
     oldest: Instant | None = connection.execute(statement).scalar_one()
     return oldest
+
+
+def silent_heartbeats(connection: Connection) -> dict[Source, int]:
+    """How many heartbeats of each source are overdue; none for a source whose beats all came."""
+    statement = (
+        select(heartbeats.c.source, func.count())
+        .where(heartbeats.c.silent_since.is_not(None))
+        .group_by(heartbeats.c.source)
+    )
+    return {Source(source): count for source, count in connection.execute(statement)}
 
 
 def open_incidents(connection: Connection, limit: int) -> list[Incident]:
@@ -75,6 +90,12 @@ def open_incidents(connection: Connection, limit: int) -> list[Incident]:
 def incident_by_id(connection: Connection, incident: str) -> Incident | None:
     row = connection.execute(select(incidents).where(incidents.c.id == incident)).first()
     return to_incident(row) if row is not None else None
+
+
+def held_ids(connection: Connection, now: Instant, limit: int) -> list[str]:
+    """Open Incidents that are not visible yet."""
+    held = incidents.c.closed_at.is_(None) & (incidents.c.visible_at > now)
+    return list(connection.scalars(select(incidents.c.id).where(held).limit(limit)))
 
 
 def open_ids(connection: Connection, after: str, limit: int) -> list[str]:
@@ -104,7 +125,44 @@ def parked_postings(connection: Connection, limit: int) -> list[Posting]:
     return [to_posting(row) for row in connection.execute(statement)]
 
 
+def last_shown(connection: Connection) -> dict[str, Instant]:
+    """When each Channel was last shown anything; none for one that never was. Reads every Posting."""
+    statement = (
+        select(postings.c.channel, func.max(postings.c.shown_at))
+        .where(postings.c.shown_at.is_not(None))
+        .group_by(postings.c.channel)
+    )
+    return {row[0]: row[1] for row in connection.execute(statement)}
+
+
 def journal_of(connection: Connection, incident: str, limit: int) -> list[Entry]:
     """The newest decisions about an Incident, oldest of them first."""
     statement = select(journal).where(journal.c.incident == incident).order_by(journal.c.id.desc()).limit(limit)
     return [to_entry(row) for row in reversed(connection.execute(statement).all())]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the database knows of an Incident's object besides its Signals."""
+
+    change: Change | None = None
+    fixed_by: Change | None = None
+    healed: int = 0
+
+
+def past_of(connection: Connection, incident: Incident, now: Instant, repository: str = "") -> Past:
+    """What changed before `incident`, what fixed it, and how often its object healed by itself in the last day.
+
+    `repository` is the `namespace/name` of the source that the commits are from, where there is only one.
+    """
+    keys = {incident.subject.key, *(thing.key for thing in changes.things_of(incident.subject))}
+    things = [to_object(row) for row in connection.execute(select(objects).where(objects.c.key.in_(sorted(keys))))]
+    revisions = {incident.change_revision, *(thing.changed_by for thing in things)} - {""}
+    sought = sorted(key_of(incident.subject.cluster, revision) for revision in revisions)
+    words = select(rollouts.c.revision, rollouts.c.note).where(rollouts.c.key.in_(sought))
+    notes = {row[0]: row[1] for row in connection.execute(words)} if sought else {}
+    return Past(
+        changes.before_it(incident, notes, repository),
+        changes.that_fixed(incident, things, notes, repository),
+        max((thing.healed for thing in things if now - (thing.healed_at or 0.0) <= DAY), default=0),
+    )

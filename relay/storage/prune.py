@@ -45,7 +45,7 @@ def prune(connection: Connection, now: Instant, keep: float, limit: int = 500) -
         + _bite(connection, attempts, attempts.c.id, attempts.c.at < now - ATTEMPTS_KEPT, limit)
         + _bite(connection, recent, recent.c.digest, recent.c.at < now - RECENT_KEPT, limit)
         + _bite(connection, quiet, quiet.c.id, quiet.c.ended_at < before, limit)
-        + _bite(connection, rollouts, rollouts.c.revision, rollouts.c.ended_at < before, limit)
+        + _bite(connection, rollouts, rollouts.c.key, rollouts.c.changed_at < before, limit)
         + trim_rejects(connection)
     )
 

@@ -7,11 +7,15 @@ from typing import Any, Final, cast
 
 from pydantic_core import from_json, to_json
 
+from relay.core.attention import Loudness
 from relay.core.card import Form
-from relay.core.event import EMPTY, Severity, Source, Subject
-from relay.core.incident import Firing, Hold, Incident, Reason
+from relay.core.event import EMPTY, Instant, Severity, Source, Subject
+from relay.core.heartbeats import Heartbeat
+from relay.core.incident import Firing, Incident, Reason
 from relay.core.known import Entry, KnownObject
+from relay.core.policy import Hold
 from relay.core.posting import Degraded, Message, Placement, Posting
+from relay.core.rollout import Rollout
 from relay.core.signal import Signal, State
 
 Stored = Sequence[Any]
@@ -23,6 +27,7 @@ _SEVERITIES: Final = {severity.value: severity for severity in Severity}
 _STATES: Final = {state.value: state for state in State}
 _REASONS: Final = {reason.value: reason for reason in Reason}
 _HOLDS: Final = {hold.value: hold for hold in Hold}
+_LOUDNESSES: Final = {loudness.value: loudness for loudness in Loudness}
 _DEGRADED: Final = {degraded.value: degraded for degraded in Degraded}
 
 
@@ -43,6 +48,14 @@ def _from_texts(texts: Iterable[str]) -> str:
 
 
 def _to_texts(text: str) -> tuple[str, ...]:
+    return tuple(from_json(text)) if text else ()
+
+
+def _from_instants(instants: Iterable[Instant]) -> str:
+    return _encode(listed) if (listed := list(instants)) else ""
+
+
+def _to_instants(text: str) -> tuple[Instant, ...]:
     return tuple(from_json(text)) if text else ()
 
 
@@ -161,10 +174,13 @@ def from_incident(incident: Incident) -> Stored:
         effects.error,
         effects.critical,
         incident.tend_at,
-        incident.surface_at,
         incident.silent_since,
         incident.change_revision,
         incident.change_at,
+        incident.change,
+        _from_instants(incident.reopened_at),
+        incident.calm_at,
+        incident.loud_since,
     )
 
 
@@ -196,10 +212,13 @@ def to_incident(row: Stored) -> Incident:
         probably=bool(row[29]),
         effects=Firing(row[30], row[31], row[32], row[33]),
         tend_at=row[34],
-        surface_at=row[35],
-        silent_since=row[36],
-        change_revision=row[37],
-        change_at=row[38],
+        silent_since=row[35],
+        change_revision=row[36],
+        change_at=row[37],
+        change=row[38],
+        reopened_at=_to_instants(row[39]),
+        calm_at=row[40],
+        loud_since=row[41],
     )
 
 
@@ -226,6 +245,10 @@ def from_posting(posting: Posting) -> Stored:
         posting.parked,
         posting.deleted_at,
         posting.closed,
+        posting.quiet,
+        posting.quiet_until,
+        int(posting.tell),
+        posting.arrived,
     )
 
 
@@ -252,6 +275,10 @@ def to_posting(row: Stored) -> Posting:
         parked=row[18],
         deleted_at=row[19],
         closed=bool(row[20]),
+        quiet=row[21],
+        quiet_until=row[22],
+        tell=_LOUDNESSES[row[23]],
+        arrived=bool(row[24]),
     )
 
 
@@ -275,6 +302,9 @@ def from_object(thing: KnownObject) -> Stored:
         thing.uid,
         thing.uid_before,
         thing.twin,
+        thing.changed_at,
+        thing.changed_by,
+        thing.change,
     )
 
 
@@ -293,12 +323,81 @@ def to_object(row: Stored) -> KnownObject:
         uid=row[14],
         uid_before=row[15],
         twin=bool(row[16]),
+        changed_at=row[17],
+        changed_by=row[18],
+        change=row[19],
+    )
+
+
+def from_heartbeat(beat: Heartbeat) -> Stored:
+    return (
+        beat.name,
+        beat.source.value,
+        beat.cluster,
+        beat.declared,
+        beat.every,
+        beat.beats,
+        beat.beat_at,
+        _encode(beat.gaps),
+        beat.due_at,
+        beat.silent_since,
+    )
+
+
+def to_heartbeat(row: Stored) -> Heartbeat:
+    return Heartbeat(
+        name=row[0],
+        source=_SOURCES[row[1]],
+        cluster=row[2],
+        declared=bool(row[3]),
+        every=row[4],
+        beats=row[5],
+        beat_at=row[6],
+        gaps=tuple(from_json(row[7])),
+        due_at=row[8],
+        silent_since=row[9],
+    )
+
+
+def from_rollout(rollout: Rollout) -> Stored:
+    return (
+        rollout.key,
+        rollout.cluster,
+        rollout.revision,
+        rollout.began_at,
+        rollout.changed_at,
+        rollout.ready,
+        _from_texts(rollout.touched),
+        _from_texts(rollout.failures),
+        rollout.note,
+    )
+
+
+def to_rollout(row: Stored) -> Rollout:
+    return Rollout(
+        key=row[0],
+        cluster=row[1],
+        revision=row[2],
+        began_at=row[3],
+        changed_at=row[4],
+        ready=row[5],
+        touched=_to_texts(row[6]),
+        failures=_to_texts(row[7]),
+        note=row[8],
     )
 
 
 def from_entry(entry: Entry) -> Stored:
     """Without its serial number."""
-    return (entry.at, entry.reason.value, entry.source.value, entry.signal, entry.incident or None, entry.channel)
+    return (
+        entry.at,
+        entry.reason.value,
+        entry.source.value,
+        entry.signal,
+        entry.incident or None,
+        entry.channel,
+        entry.other or None,
+    )
 
 
 def to_entry(row: Stored) -> Entry:
@@ -309,12 +408,14 @@ def to_entry(row: Stored) -> Entry:
         signal=row[4],
         incident=row[5] or "",
         channel=row[6],
+        other=row[7] or "",
     )
 
 
 def to_message(row: Stored) -> Message:
     """A Message's fields are its columns."""
-    return Message(*row)
+    *others, gone, takes, mentioned = row
+    return Message(*[*others, bool(gone), takes, _SEVERITIES[mentioned]])
 
 
 def to_placement(row: Stored) -> Placement:

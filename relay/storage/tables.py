@@ -31,7 +31,8 @@ _Serial = BigInteger().with_variant(Integer, "sqlite")
 
 
 _KEYED: Final[dict[str, Any]] = {"sqlite_with_rowid": False}
-"""SQLite keeps such a table in its key's own tree, where it would keep a second one: half the pages of a row written anew."""
+"""SQLite keeps such a table in its key's own tree, where it would keep a second one: half the pages of a row written anew, while rows
+are narrow. Wide ones it can only append cheaply."""
 
 
 def _key(name: str) -> Column[str]:
@@ -151,11 +152,13 @@ incidents: Final = Table(
     _number("effects_error"),
     _number("effects_critical"),
     _at_times("tend_at"),
-    _at_times("surface_at"),
     _at_times("silent_since"),
     _text("change_revision"),
     _at_times("change_at"),
-    **_KEYED,
+    _text("change"),
+    _text("reopened_at"),
+    _at_times("calm_at"),
+    _at_times("loud_since"),
 )
 _partial("incidents_open", incidents.c.severity.desc(), incidents.c.opened_at, where=incidents.c.closed_at.is_(None))
 _partial(
@@ -165,8 +168,10 @@ _partial(
 )
 _partial("incidents_over", incidents.c.closed_at, where=incidents.c.closed_at.is_not(None))
 _partial("incidents_folded", incidents.c.folded_into, where=incidents.c.folded_into.is_not(None))
+_partial(
+    "incidents_flapping", incidents.c.calm_at, where=incidents.c.closed_at.is_(None) & incidents.c.calm_at.is_not(None)
+)
 _partial("incidents_tended", incidents.c.tend_at, where=incidents.c.tend_at.is_not(None))
-_partial("incidents_surfacing", incidents.c.surface_at, where=incidents.c.surface_at.is_not(None))
 
 incident_keys: Final = Table("incident_keys", metadata, _key("key"), _text("incident"), **_KEYED)
 """The join keys of open Incidents only."""
@@ -193,25 +198,27 @@ objects: Final = Table(
     _text("uid"),
     _text("uid_before"),
     _flag("twin"),
+    _at_times("changed_at"),
+    _text("changed_by"),
+    _text("change"),
     **_KEYED,
 )
 
 rollouts: Final = Table(
     "rollouts",
     metadata,
-    _key("cluster"),
-    _key("revision"),
+    _key("key"),
+    _text("cluster"),
+    _text("revision"),
     _at("began_at"),
     _at("changed_at"),
-    _at_times("ended_at"),
     _number("ready"),
-    Column("total", Integer),
     _text("touched"),
     _text("failures"),
-    _maybe("superseded_by"),
     _text("note"),
+    **_KEYED,
 )
-_partial("rollouts_under_way", rollouts.c.changed_at, where=rollouts.c.ended_at.is_(None))
+Index("rollouts_changed", rollouts.c.changed_at)
 
 heartbeats: Final = Table(
     "heartbeats",
@@ -253,6 +260,10 @@ postings: Final = Table(
     _text("parked"),
     _at_times("deleted_at"),
     _flag("closed"),
+    _text("quiet"),
+    _at_times("quiet_until"),
+    _number("tell"),
+    _flag("arrived"),
     **_KEYED,
 )
 _partial(
@@ -263,6 +274,7 @@ _partial(
     where=postings.c.due_at.is_not(None),
 )
 _partial("postings_waiting", postings.c.channel, postings.c.due_at, where=postings.c.due_at.is_not(None))
+_partial("postings_quiet", postings.c.quiet_until, where=postings.c.quiet_until.is_not(None))
 _partial("postings_parked", postings.c.channel, where=postings.c.parked != "")
 
 messages: Final = Table(
@@ -279,12 +291,17 @@ messages: Final = Table(
     _at_times("due_at"),
     Column("jump_to", BigInteger),
     _flag("gone"),
+    _text("takes"),
+    _severity("mentioned"),
     sqlite_autoincrement=True,
 )
 _partial("messages_due", messages.c.channel, messages.c.due_at, where=messages.c.due_at.is_not(None))
 _partial(
     "messages_gone", messages.c.created_at, where=text("gone")
 )  # In words: the two databases compare booleans differently.
+
+_partial("messages_taking", messages.c.channel, messages.c.takes, where=messages.c.takes != "")
+_partial("messages_mentioning", messages.c.channel, messages.c.created_at, where=messages.c.mentioned > 0)
 
 placements: Final = Table(
     "placements",
@@ -296,6 +313,19 @@ placements: Final = Table(
     _number("position"),
 )
 Index("placements_of_incident", placements.c.incident)
+
+bulletins: Final = Table(
+    "bulletins",
+    metadata,
+    _key("channel"),
+    _key("kind"),
+    Column("message", BigInteger),
+    _at_times("shown_at"),
+    _text("said"),
+    _at_times("deleted_at"),
+    **_KEYED,
+)
+"""What a Channel shows for its own sake, besides Incidents: its status, the day's rollouts."""
 
 attempts: Final = Table(
     "attempts",
@@ -339,6 +369,7 @@ quiet: Final = Table(
     _text("said_by"),
     _text("why"),
     _at_times("ended_at"),
+    sqlite_autoincrement=True,
 )
 _partial("quiet_now", quiet.c.until, where=quiet.c.ended_at.is_(None))
 
@@ -352,6 +383,7 @@ journal: Final = Table(
     _text("signal"),
     _maybe("incident"),
     _text("channel"),
+    _maybe("other"),
 )
 _partial("journal_of_incident", journal.c.incident, where=journal.c.incident.is_not(None))
 

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from relay.config.edges import EdgeError, load_edges
 from relay.config.load import load
 from relay.config.model import suggestion
 from relay.config.problems import ConfigError
 from relay.config.trees import TreeError, load_trees, parse_tree
 from relay.config.values import Configuration, Credentials, SourceSettings
 from relay.core.attention import ChannelPolicy
+from relay.core.edges import Edges
 from relay.core.event import Severity
 from relay.core.tree import Library, nodes
 from relay.core.wording import plural
@@ -52,6 +54,10 @@ def check(path: Path | None, env: Mapping[str, str], *, folder: Path | None, mou
         except TreeError as error:
             wrong.append(_placed(error, files))
     problems += wrong
+    try:
+        edges_of(configuration)
+    except EdgeError as error:
+        problems.append(str(error))
     own = frozenset(file.name for file in files)
     if library is not None:
         for text, is_problem in _examples(library, files):
@@ -186,6 +192,12 @@ def _routes(configuration: Configuration) -> str:
     routes = configuration.policy.routes
     last = ", ".join(routes[-1].channels) or "no channel"
     return f"everything goes to {last}" if len(routes) == 1 else f"{len(routes)}; what no other takes goes to {last}"
+
+
+def edges_of(configuration: Configuration | None) -> Edges:
+    """The shipped edges with those of the folder that the configuration names, if it is here. Raises EdgeError."""
+    folder = configuration.edges_folder if configuration is not None else None
+    return load_edges(folder if folder is not None and folder.is_dir() else None)
 
 
 def library_of(path: Path | None, env: Mapping[str, str], folder: Path | None) -> Library:

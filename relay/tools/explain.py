@@ -7,28 +7,33 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
+from relay.config.live import composed
 from relay.config.load import load
 from relay.config.values import Configuration
 from relay.core import cards, due, joining
 from relay.core.attention import ChannelPolicy, Loudness
 from relay.core.due import Step, Why
 from relay.core.event import Event, Instant, NotJson, Severity, Source, Unreadable
+from relay.core.identity import handle_of
 from relay.core.incident import Incident, Reason
 from relay.core.known import Known
 from relay.core.policy import Policy, SourcePolicy
 from relay.core.posting import Posting
+from relay.core.quiet import NIGHT
 from relay.core.routing import Route, channels_of
+from relay.core.saying import called
 from relay.core.signal import Signal
 from relay.core.tree import Hint, Library
 from relay.discord.message import render
 from relay.sources import PARSERS
 from relay.sources.structure import read
-from relay.tools.check import library_of
+from relay.tools.check import edges_of, library_of
 from relay.tools.terminal import RefusedError
 from relay.web.door import LIMITS, MIB
 
@@ -201,7 +206,7 @@ def _explained(
     word: str | None,
     where: str,
 ) -> Explained:
-    policy = configuration.policy
+    policy = composed(configuration.policy, library, edges_of(configuration))
     kind, source = chosen(configuration, word, body)
     if len(body) > LIMITS[kind]:
         raise RefusedError(f"{where}longer than the {LIMITS[kind] // MIB} MiB that a {kind} source takes: answered 413")
@@ -212,22 +217,43 @@ def _explained(
         raise RefusedError(_unreadable(parsed, kind, where, guessed=word is None))
     events = tuple(_taken(known, event, policy) for event in parsed.events)
     ids = dict.fromkeys(one.incident for one in events if one.incident is not None)
+    ids |= dict.fromkeys(root for one in ids if (root := known.incidents[one].folded_into) is not None)
     members: dict[str, list[Signal]] = {}
     for signal in known.signals.values():
-        if signal.incident in ids:
-            members.setdefault(signal.incident or "", []).append(signal)
+        owner = known.incidents.get(signal.incident or "")
+        for one in (owner.id, owner.folded_into) if owner is not None else ():
+            if one in ids and (one == signal.incident or known.incidents[one].root):
+                members.setdefault(one, []).append(signal)
     clusters = len({incident.subject.cluster for incident in known.incidents.values()})
     context = cards.Context(
         now=now, clusters=clusters, repositories=policy.repositories, handbook=configuration.handbook
     )
     problems = tuple(
-        _problem(known, known.incidents[one], policy, _scene(members[one], known.incidents[one], library, context))
+        _problem(
+            known,
+            known.incidents[one],
+            policy,
+            _scene(members[one], known.incidents[one], library, _with_folds(known, one, context)),
+        )
         for one in ids
     )
     notices = list(parsed.notices)
     if parsed.truncated:
         notices.append(f"{parsed.truncated} more alerts were cut off by the sender (max_alerts)")
     return Explained(source, kind, word is None, events, problems, tuple(notices), now)
+
+
+def _with_folds(known: Known, incident: str, context: cards.Context) -> cards.Context:
+    """What its card says of what it is folded into, or of what is folded into it."""
+    root = known.incidents.get(known.incidents[incident].folded_into or "")
+    effects = [one for one in known.incidents.values() if one.folded_into == incident and one.is_open]
+    return replace(
+        context,
+        effects=tuple(one.subject for one in effects),
+        kinds=Counter(one.subject.kind for one in effects),
+        probably=any(one.probably for one in effects),
+        part_of=called(root.subject) if root is not None else "",
+    )
 
 
 def _unreadable(found: Unreadable, kind: Source, where: str, *, guessed: bool) -> str:
@@ -285,7 +311,8 @@ def _problem(known: Known, incident: Incident, policy: Policy, scene: _Scene) ->
         for name in dict.fromkeys([*postings, *routed])
         if name in policy.channels
     )
-    hold = max(0.0, incident.visible_at - scene.context.now) if incident.is_open else 0.0
+    stands = incident.is_open and incident.folded_into is None
+    hold = max(0.0, incident.visible_at - scene.context.now) if stands else 0.0
     return Problem(incident, scene.hint, places, hold)
 
 
@@ -298,7 +325,7 @@ def _place(
         return Place(
             name,
             Loudness.COUNT,
-            f"no message: {incident.severity.word} is below {_threshold('show', channel.show)}",
+            f"no message: {incident.severity.word} is below {threshold('show', channel.show)}",
             (),
         )
     shown: list[Shown] = []
@@ -308,7 +335,7 @@ def _place(
         if step.at is not None and step.at > at:
             at = step.at
             continue
-        if not step.sends or _rides(posting, step, at):
+        if not step.sends or _rides(posting, step, at) or step.why is Why.REMIND:
             break
         shown.append(_shown(incident, channel, posting, step, at, scene))
         posting = due.shown(
@@ -329,6 +356,10 @@ def _rides(posting: Posting, step: Step, at: Instant) -> bool:
 def _why_nothing(posting: Posting, incident: Incident, at: Instant) -> str:
     if incident.reason is Reason.HEALED:
         return "it ended within its hold, so it is counted and never shown"
+    if incident.folded_into is not None:
+        return (
+            f"it is {'probably ' if incident.probably else ''}part of {handle_of(incident.folded_into)}, which is shown"
+        )
     if posting.due_at is not None and posting.due_at > at:
         return f"only a count moved, which waits for one edit in {due.REFRESH_EVERY / 60:.0f} min"
     return "what it shows is up to date"
@@ -356,28 +387,46 @@ def _shown(
 
 def why_loud(step: Step, severity: Severity, channel: ChannelPolicy) -> tuple[bool, str]:
     """Whether a request makes a sound, and why."""
+    if step.quiet == NIGHT:
+        return (
+            False,
+            "a new message without a sound: at night only a page sounds, and what is left is told in the morning",
+        )
+    if step.quiet:
+        return (
+            False,
+            f"a new message without a sound: {step.quiet} in the file asks for quiet, and what is left is told at its end",
+        )
     match step.why:
         case Why.PAGE:
             ping = "with its mention" if channel.mentions else "but no mention is configured here, so it pings nobody"
-            return True, f"a new message, {ping}: {severity.word} reaches {_threshold('page', channel.page)}"
+            return True, f"a new message, {ping}: {severity.word} reaches {threshold('page', channel.page)}"
+        case Why.ARRIVED:
+            return (
+                step.loudness >= Loudness.NOTIFY,
+                "among what was there before, which shares one message and one sound",
+            )
         case Why.OPEN | Why.SHOW_AGAIN if step.loudness >= Loudness.NOTIFY:
-            return True, f"a new message: {severity.word} reaches {_threshold('notify', channel.notify)}"
+            return True, f"a new message: {severity.word} reaches {threshold('notify', channel.notify)}"
         case Why.OPEN | Why.SHOW_AGAIN:
             return (
                 False,
-                f"a new message without a sound: {severity.word} reaches only {_threshold('show', channel.show)}",
+                f"a new message without a sound: {severity.word} reaches only {threshold('show', channel.show)}",
             )
         case Why.EDIT:
             return False, "the message is edited: edits never sound"
         case Why.END:
             return True, "a short new message, if it is still over then: it had paged"
+        case Why.LEFT:
+            return step.loudness >= Loudness.NOTIFY, "a new message: quiet is over, and it goes on"
         case Why.CAME_AND_WENT:
             return False, "one line without a sound: it was over before it could be shown"
         case _:
             return False, step.why.value
 
 
-def _threshold(word: Literal["page", "notify", "show"], least: Severity | None) -> str:
+def threshold(word: Literal["page", "notify", "show"], least: Severity | None) -> str:
+    """`notify: error`, as it stands in the configuration."""
     return f"{word}: {'never' if least is None else least.word}"
 
 

@@ -1,10 +1,10 @@
-"""`relay list`, `channels` and `rejects` read a relay's database beside it: they take no lock, migrate nothing and change nothing."""
+"""`relay list` reads a relay's database beside it, as every command that asks it does: without a lock, and migrating nothing."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -14,8 +14,8 @@ from sqlalchemy import Connection
 from relay.config.environment import Environment
 from relay.config.load import load
 from relay.config.values import Configuration
-from relay.core import cards, own
-from relay.core.event import Instant, Source
+from relay.core import cards, due
+from relay.core.event import Instant
 from relay.core.identity import handle_of
 from relay.core.incident import Incident, Reason
 from relay.core.known import Wanted
@@ -23,9 +23,7 @@ from relay.core.posting import Posting
 from relay.core.wording import cut, duration, plural
 from relay.storage import delivery, ledger, lists
 from relay.storage.engine import SCHEMA, Database, UnusableDatabaseError, Work
-from relay.storage.rejects import Reject, get_reject, list_rejects
-from relay.tools.check import thresholds
-from relay.tools.terminal import Ink, Line, RefusedError, clean, columns, severity, table, wrapped
+from relay.tools.terminal import Ink, Line, RefusedError, clean, columns, severity, table
 
 T = TypeVar("T")
 
@@ -39,14 +37,30 @@ def looked_up(env: Mapping[str, str], work: Work[T]) -> T:
     return asyncio.run(_looked_up(_url(env), work))
 
 
-async def _looked_up(url: str, work: Work[T]) -> T:
+def written(env: Mapping[str, str], work: Work[T]) -> T:
+    """As `looked_up`, where `work` changes something: in one short transaction beside a relay that runs."""
+    return asyncio.run(_looked_up(_url(env), work, writing=True))
+
+
+async def _looked_up(url: str, work: Work[T], *, writing: bool = False) -> T:
+    async with _opened(url) as database:
+        return await (database.run(work, exclusive=True) if writing else database.read(work))
+
+
+def opened(env: Mapping[str, str]) -> AbstractAsyncContextManager[Database]:
+    """The database that the environment names, for more than one transaction beside a relay. Raises UnusableDatabaseError."""
+    return _opened(_url(env))
+
+
+@asynccontextmanager
+async def _opened(url: str) -> AsyncIterator[Database]:
     database = Database.open(url, making=False)
     try:
         version = await database.version()
         if version != SCHEMA:
             what = f"was written by an older relay (schema {version})" if version else "holds nothing yet"
             raise UnusableDatabaseError(f"The database {what}: relay serve brings it up to date.")
-        return await database.read(work)
+        yield database
     finally:
         await database.close()
 
@@ -91,7 +105,7 @@ def open_now(connection: Connection, now: Instant, limit: int) -> tuple[list[Ope
 
 
 def standing(posting: Posting, incident: Incident, now: Instant) -> str:
-    """One word for what a Channel shows of an Incident: parked, held, due, shown, deleted or waiting."""
+    """One word for what a Channel shows of an Incident: parked, held, due, quiet, shown, deleted or waiting."""
     if posting.parked:
         return "parked"
     if posting.closed:
@@ -100,6 +114,8 @@ def standing(posting: Posting, incident: Incident, now: Instant) -> str:
         return "held"
     if posting.due_at is not None and posting.due_at <= now:
         return "due"
+    if due.is_quiet(posting):
+        return "quiet"
     return "shown" if posting.shown else "waiting"
 
 
@@ -169,110 +185,3 @@ def open_json(found: Sequence[Open], now: Instant) -> list[dict[str, Any]]:
         }
         for one in found
     ]
-
-
-# --- relay channels -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """One Channel: what waits there. `configured` is its thresholds; empty where it was removed."""
-
-    name: str
-    configured: str
-    due: int
-    oldest_due: Instant | None
-    parked: tuple[Posting, ...]
-    dead: bool
-
-
-def channels_now(connection: Connection, configuration: Configuration, now: Instant) -> list[Standing]:
-    """Those configured, in their order, then those removed in which something still waits."""
-    oldest = dict(delivery.channels_due(connection, now))
-    parked = lists.parked_postings(connection, CAP)
-    dead = {one.subject.name for one in lists.open_incidents(connection, CAP) if _says_dead(one)}
-    policies = configuration.policy.channels
-    names = [*policies, *sorted({*oldest, *(one.channel for one in parked)} - policies.keys())]
-    return [
-        Standing(
-            name,
-            thresholds(policies[name]) if name in policies else "",
-            delivery.due_count(connection, name, now, CAP),
-            oldest.get(name),
-            tuple(one for one in parked if one.channel == name),
-            name in dead,
-        )
-        for name in names
-    ]
-
-
-def _says_dead(incident: Incident) -> bool:
-    return incident.source is Source.RELAY and incident.subject.kind == own.KIND
-
-
-def told_channels(found: Sequence[Standing], now: Instant) -> Iterator[Line | str]:
-    """A few lines for each Channel; what is parked says why."""
-    for one in found:
-        ink, state = _state(one, now)
-        yield [(Ink.BOLD, one.name), "  ", (ink, state)]
-        yield [(Ink.DIM, f"  {one.configured or 'no longer configured'}")]
-        for posting in one.parked[:10]:
-            yield f"  parked {handle_of(posting.incident)}: {posting.parked}"
-        if len(one.parked) > 10:
-            yield f"  … and {len(one.parked) - 10} more parked"
-
-
-def _state(one: Standing, now: Instant) -> tuple[Ink, str]:
-    said = []
-    if one.dead:
-        said.append("its webhook is gone: give it a new URL, everything is kept")
-    if one.due:
-        waits = f", the oldest for {duration(now - one.oldest_due)}" if one.oldest_due is not None else ""
-        said.append(f"{_capped(one.due)} due{waits}")
-    if one.parked:
-        said.append(f"{_capped(len(one.parked))} parked")
-    if not said:
-        return Ink.GREEN, "shows all it should"
-    return (Ink.RED if one.dead or one.parked else Ink.YELLOW), "; ".join(said)
-
-
-def _capped(count: int) -> str:
-    return f"{count}+" if count >= CAP else str(count)
-
-
-# --- relay rejects ------------------------------------------------------------------------------------------------------
-
-
-def rejects_now(connection: Connection, limit: int) -> list[Reject]:
-    return list_rejects(connection, limit)
-
-
-def told_rejects(found: Sequence[Reject], now: Instant) -> Iterator[Line | str]:
-    """Newest first: when, who, how long, why, and the cure."""
-    if not found:
-        yield "Nothing was rejected."
-        return
-    cells = table([[str(one.id), f"{duration(now - one.at)} ago", one.sender, size(one.size)] for one in found])
-    for one, (number, ago, sender, length) in zip(found, cells, strict=True):
-        yield [(Ink.BOLD, number), (Ink.DIM, ago), sender, length]
-        said = f"{one.why}; {one.cure}" if one.cure else one.why
-        yield from (f"{'':<{len(number)}}{row}" for row in wrapped(said, columns() - len(number)))
-    yield [(Ink.DIM, "relay rejects show ID prints one as it came")]
-
-
-def size(count: int) -> str:
-    """`812 B`, `14 KiB`."""
-    return f"{count} B" if count < 1024 else f"{count // 1024} KiB"
-
-
-def write_reject(env: Mapping[str, str], number: int) -> None:
-    """One body to standard output: byte for byte, but to a terminal without what it would obey. Raises RefusedError."""
-    found = looked_up(env, lambda connection: get_reject(connection, number))
-    if found is None:
-        raise RefusedError(f"There is no reject {number}: relay rejects lists them.")
-    _, body = found
-    if sys.stdout.isatty():
-        sys.stdout.write(clean(body.decode("utf-8", "replace")) + "\n")
-    else:
-        sys.stdout.buffer.write(body)
-    sys.stdout.flush()

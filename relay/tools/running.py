@@ -7,7 +7,7 @@ import sys
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
-SWITCH: Final = 0.0001
+SWITCH: Final = 0.001
 """Seconds for which a busy thread keeps the interpreter. Python's 5 ms would let each answer of the database wait for that long."""
 
 T = TypeVar("T")

@@ -10,6 +10,7 @@ from typing import Any, Final
 from relay.core.event import Effect, Instant, Severity
 from relay.core.identity import handle_of
 from relay.core.incident import Reason
+from relay.core.severities import LOWERED, RAISED
 from relay.core.tree import Heals, Hint
 from relay.core.wording import cut, duration, plural
 from relay.tools.explain import Asked, Explained, Problem, Shown, Taken
@@ -22,7 +23,7 @@ PROBLEMS: Final = 10
 MESSAGE: Final = 600
 """Characters of a sender's text: `--json` has all of it."""
 
-_BECAME: Final[Mapping[Reason, str]] = {
+BECAME: Final[Mapping[Reason, str]] = {
     Reason.OPENED: "opens incident {}",
     Reason.MEMBER: "joins incident {}",
     Reason.ESCALATED: "makes incident {} worse",
@@ -81,7 +82,7 @@ def page(one: Explained, number: int, count: int) -> Iterator[Line | str]:
 def _effect(taken: Taken) -> str:
     if taken.event.effect is Effect.NOTES and taken.reason is Reason.NOTED:
         return _noted(taken)
-    said = _BECAME.get(taken.reason, taken.reason.value.replace("_", " "))
+    said = BECAME.get(taken.reason, taken.reason.value.replace("_", " "))
     return said.format(handle_of(taken.incident or ""))
 
 
@@ -104,7 +105,9 @@ def _event(taken: Taken, place: int) -> Iterator[Line | str]:
     yield from field("said", f"{moment(event.at)}{', a health beat' if event.beat else ''}")
     sent = event.labels.get("severity_sent", "")
     if sent and sent != event.severity.word:
-        yield from field("severity", f"{event.severity.word}; the sender calls it {sent}")
+        why = event.labels.get(RAISED, "") or event.labels.get(LOWERED, "")
+        known = f", but the relay knows: {why}" if why else ""
+        yield from field("severity", f"{event.severity.word}; the sender calls it {sent}{known}")
     yield from field("reason", event.reason)
     yield from field("message", cut(clean(event.message), MESSAGE))
     labels = sorted(f'{name}="{cut(text, 80)}"' for name, text in event.labels.items() if name != "message")
@@ -147,6 +150,12 @@ def _events(events: Sequence[Taken]) -> Iterator[Line | str]:
 def _problem(problem: Problem, now: Instant) -> Iterator[Line | str]:
     incident = problem.incident
     count = plural(incident.firing.total, "signal") + (" fires" if incident.firing.total == 1 else " fire")
+    if incident.effects.total:
+        count = (
+            f"{count}, {incident.effects.total} folded into it"
+            if incident.members
+            else f"{incident.effects.total} folded into it"
+        )
     yield [
         (Ink.BOLD, f"Incident {incident.handle}"),
         f"  {incident.subject.place or incident.subject.cluster or incident.subject.kind}, ",
@@ -199,11 +208,12 @@ def _walk(hint: Hint) -> Iterator[Line | str]:
 
 def _message(shown: Shown, now: Instant) -> Iterator[Line | str]:
     edge: Span = (Ink.DIM, "  │ ")
-    for row in _rows(shown.payload, now):
+    for row in message_rows(shown.payload, now):
         yield [edge, *row]
 
 
-def _rows(payload: Mapping[str, Any], now: Instant) -> Iterator[Line]:
+def message_rows(payload: Mapping[str, Any], now: Instant) -> Iterator[Line]:
+    """The message of one payload, as it looks at `now`."""
     yield from _prose(payload.get("content") or "", now, Ink.BOLD)
     for embed in payload.get("embeds", ()):
         yield from _prose(embed.get("title", ""), now, Ink.BOLD)

@@ -101,6 +101,12 @@ def _user_and_password(given: str) -> tuple[bytes, bytes]:
     return user, password
 
 
+def user_of(authorization: str) -> str:
+    """The name that HTTP Basic gives, proven or not; empty where it gives none."""
+    scheme, _, given = authorization.partition(" ")
+    return _user_and_password(given)[0].decode(errors="replace") if scheme.lower() == "basic" else ""
+
+
 def _is(pair: BasicPair, user: bytes, password: bytes) -> bool:
     """Both are compared in any case, so that the time does not tell a known name."""
     known = hmac.compare_digest(pair.username.encode(), user)

@@ -21,9 +21,9 @@ from relay.core.event import Instant, NotJson, Source, Unreadable
 from relay.observe.logs import fault
 from relay.observe.metrics import Metrics
 from relay.sources import PARSERS, Delivered, Parsed, Parser
-from relay.storage.promise import Poison, Stopping, StorageAway
+from relay.storage.promise import NotWritten, Poison, Stopping, StorageAway
 from relay.storage.rejects import add_reject
-from relay.web import Accepts, auth, health
+from relay.web import Accepts, auth, health, quiet
 from relay.web.auth import Proof, Signature
 from relay.web.door import LIMITS, MIB, Door, Handler, Refusal, answer
 
@@ -42,6 +42,13 @@ _HOW: Final[Mapping[Source, str]] = MappingProxyType(
         Source.ALERTMANAGER: "POST only: name this address in webhook_configs of an Alertmanager receiver",
     }
 )
+_STRAY: Final = MappingProxyType({Source.FLUX: ("/slack",), Source.ALERTMANAGER: ("/api/v2/alerts", "/api/v1/alerts")})
+"""What a sender of the wrong type appends to the address that it was given: Flux's discord Provider (reference: flux.md §9), Prometheus.
+
+It is let in and proven like any other, so that the notice can say how to cure it.
+"""
+_KINDS: Final = ("not_json", "unreadable", "poison")
+"""Why a payload is kept, in a word each: the label of `relay_rejects`."""
 _NOT_APPLICABLE: Final = "a payload that the relay cannot apply"
 _NOT_READABLE: Final = "a payload at which the relay's parser failed"
 _OUR_BUG: Final = "this is a bug of the relay: please report it with the payload that `relay rejects` shows"
@@ -60,6 +67,10 @@ class _Entrance:
         self.limit = LIMITS[settings.kind]
         self.locked = not settings.served(configuration.listen)
         self.accepted = metrics.requests.labels(settings.name, "202")
+        for code in ("400", "401"):  # From 0: the first of them is an increase.
+            metrics.requests.labels(settings.name, code)
+        for kind in _KINDS:
+            metrics.rejects.labels(settings.name, kind)
         self.seconds = metrics.request_seconds.labels(settings.name)
 
     def prove(self, request: web.BaseRequest) -> Proof | Signature:
@@ -106,11 +117,14 @@ class Front:
         self._entrances: Mapping[str, _Entrance] = {}
         self._large = asyncio.Semaphore(1)
         self._said: dict[tuple[str, str], Instant] = {}
+        metrics.ready.set_function(lambda: not health.unready(writer, door))
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer any request. A trailing slash is served: Go would turn a redirected POST into a GET without a body."""
         path = request.path.removesuffix("/")
         entrance = self._current().get(path)
+        if path == quiet.PATH:
+            return await self._quiet(request)
         if entrance is None:
             return self._elsewhere(request, path)
         began = perf_counter()
@@ -131,6 +145,7 @@ class Front:
             entrance.seconds.observe(perf_counter() - began)
             if code == "202":
                 entrance.accepted.inc()
+                self._metrics.last_received.labels(entrance.settings.name).set(self._clock())
             else:
                 self._metrics.requests.labels(entrance.settings.name, code).inc()
         return _hang_up(request)
@@ -139,15 +154,28 @@ class Front:
         """The entrances by path, made anew when the configuration is another."""
         configuration = self._live()
         if configuration is not self._seen:
-            self._entrances = {
+            proper = {
                 settings.path.removesuffix("/"): _Entrance(
                     settings, configuration, self._metrics, self._parsers[settings.kind]
                 )
                 for settings in configuration.sources
             }
+            strayed = {path + more: one for path, one in proper.items() for more in _STRAY[one.settings.kind]}
+            self._entrances = {**strayed, **proper}
             self._said.clear()
             self._seen = configuration
         return self._entrances
+
+    async def _quiet(self, request: web.BaseRequest) -> web.Response:
+        try:
+            if health.unready(self._writer, self._door):
+                return _busy()
+            return await quiet.handle(request, self._live(), self._writer, self._door, self._clock)
+        except NotWritten:
+            return _busy()
+        except Exception as error:  # noqa: BLE001  # As below.
+            log.error("quiet failed", **fault(error))  # noqa: TRY400  # As below.
+            return answer(500, "the relay failed: its log says where")
 
     def _elsewhere(self, request: web.BaseRequest, path: str) -> web.Response:
         if path not in {"/healthz", "/readyz", "/metrics"}:

@@ -53,7 +53,22 @@ def test_help_names_every_command_on_a_line_that_fits() -> None:
     said = CliRunner().invoke(app, ["--help"])
     assert said.exit_code == 0
     assert "..." not in said.output.partition("\n")[2]
-    for word in ("serve", "demo", "check", "explain", "list", "channels", "rejects", "trees", "schema"):
+    for word in (
+        "serve",
+        "demo",
+        "check",
+        "explain",
+        "report",
+        "list",
+        "channels",
+        "quiet",
+        "close",
+        "rejects",
+        "trees",
+        "backup",
+        "init",
+        "schema",
+    ):
         assert f"\n  {word} " in said.output
 
 
@@ -65,9 +80,18 @@ def test_help_names_every_command_on_a_line_that_fits() -> None:
         ["check"],
         ["explain"],
         ["list"],
-        ["channels"],
+        ["channels", "list"],
+        ["channels", "retry"],
+        ["channels", "test"],
+        ["quiet", "for"],
+        ["quiet", "list"],
+        ["quiet", "end"],
+        ["close"],
         ["rejects", "list"],
         ["rejects", "show"],
+        ["rejects", "replay"],
+        ["backup"],
+        ["init"],
         ["schema"],
     ]
     + [["trees", word] for word in ("list", "show", "test", "lint", "coverage", "handbook", "facts")],
@@ -86,9 +110,13 @@ def test_each_command_explains_itself(arguments: list[str]) -> None:
         ["explain"],
         ["list", "--limit", "0"],
         ["rejects", "show", "x"],
+        ["rejects", "replay", "0"],
+        ["channels", "ops"],
         ["serve", "--log-level", "loud"],
         ["check", "--trees", "no-such-folder"],
         ["demo", "--port", "99999"],
+        ["init", "relay"],
+        ["backup"],
         [],
     ],
     ids=str,
@@ -209,13 +237,16 @@ def test_a_gate_needs_no_secrets_and_says_what_it_found(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("command", ["serve", "check", "channels", "explain -", "trees list"])
+@pytest.mark.parametrize("command", ["serve", "check", "channels", "channels test", "explain -", "trees list"])
 def test_a_configuration_that_is_not_there_is_said_by_every_command(tmp_path: Path, command: str) -> None:
     done = relay(*command.split(), "--config", "absent.yaml", at=tmp_path, given=flux())
     assert "absent.yaml: the configuration cannot be read" in complaint(done)
 
 
-@pytest.mark.parametrize("command", ["list", "channels", "rejects list", "rejects show 1"])
+@pytest.mark.parametrize(
+    "command",
+    ["list", "channels", "channels retry", "rejects", "rejects list", "rejects show 1", "rejects replay --all"],
+)
 def test_without_a_database_each_command_says_so_and_makes_none(tmp_path: Path, command: str) -> None:
     assert "no database yet" in complaint(relay(*command.split(), at=tmp_path))
     assert not list(tmp_path.iterdir())

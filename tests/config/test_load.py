@@ -11,17 +11,27 @@ import pytest
 
 from relay.config.load import load
 from relay.config.problems import ConfigError
-from relay.config.values import Credentials, Heartbeat, Hours, Listen, Webhook
+from relay.config.values import Credentials, Listen, Webhook
 from relay.core.attention import ChannelPolicy, Resolved
 from relay.core.event import SEVERITY_WORDS, Severity, Source
 from relay.core.labels import Matchers
-from relay.core.policy import IncidentPolicy, Policy, SeverityRule
+from relay.core.policy import Expected, IncidentPolicy, Policy, SeverityRule
+from relay.core.quiet import Hours, Rule
 from relay.core.routing import Route
 from tests.config.folder import HOOK, KEY, TOKEN, fill, given, refused
 from tests.conftest import ROOT
 
 OPS = "channels: {ops: {webhook_url_file: hook}}\n"
 EXAMPLE = (ROOT / "docs/relay.yaml").read_text()
+NIGHTS = Hours(time(22), time(7, 30), ZoneInfo("Europe/Prague"))
+REBUILT = Rule(
+    key="file-452051",
+    match=Matchers.of(['namespace="lab"']),
+    began_at=1773522000.0,
+    until=1773550800.0,
+    by="the configuration",
+    why="the lab is rebuilt",
+)
 
 
 def in_etc(folder: Path) -> str:
@@ -32,6 +42,7 @@ def in_etc(folder: Path) -> str:
         ("alertmanager-token", "t"),
         ("discord-ops", HOOK),
         ("discord-deploys", HOOK),
+        ("quiet-token", "q"),
     ):
         (folder / name).write_text(secret)
     (folder / "edges").mkdir()
@@ -56,7 +67,7 @@ def test_a_webhook_url_alone_makes_a_relay() -> None:
     assert found.listen == ("127.0.0.1", 8080)
     assert found.database_url.reveal() == "sqlite:///relay.db"
     assert found.discord_api == "https://discord.com/api/v10"
-    assert (found.file, found.text, found.hours, found.ping, found.heartbeats) == (None, "", None, None, ())
+    assert (found.file, found.text, found.hours, found.ping, found.policy.heartbeats) == (None, "", None, None, ())
     assert found.history_keep == 90 * 86400
 
 
@@ -173,14 +184,19 @@ def test_the_full_example_loads(tmp_path: Path) -> None:
         distribution="k3s",
         severity_words=SEVERITY_WORDS,
         channels={
-            "ops": ChannelPolicy("ops", mentions=("<@&1234>",)),
-            "deploys": ChannelPolicy("deploys", fallback="ops"),
+            "ops": ChannelPolicy("ops", mentions=("<@&1234>",), hours=NIGHTS),
+            "deploys": ChannelPolicy("deploys", fallback="ops", hours=NIGHTS),
         },
+        heartbeats=(Expected("prometheus", Matchers.of(['alertname="Watchdog"']), 300.0),),
+        quiet=(REBUILT,),
+        owners={"media": "<@&5678>"},
         routes=(Route(Matchers.of(['type="rollout"']), ("deploys",)), Route(Matchers(), ("ops",))),
         repositories={"flux-system/flux-system": "https://git.example.org/ops/cluster"},
     )
-    assert found.hours == Hours(time(22), time(7, 30), ZoneInfo("Europe/Prague"))
-    assert found.heartbeats == (Heartbeat("prometheus", Matchers.of(['alertname="Watchdog"']), 300.0),)
+    assert found.hours == NIGHTS
+    assert found.zone == NIGHTS.zone
+    assert [secret.current().reveal() for secret in found.quiet.bearer_tokens] == ["q"]
+    assert found.policy.heartbeats == (Expected("prometheus", Matchers.of(['alertname="Watchdog"']), 300.0),)
     assert found.ping is not None
     assert (found.ping.url.current().reveal(), found.ping.every) == ("https://ping.example.org/uuid-of-a-test", 60.0)
     assert (found.trees_folder, found.edges_folder) == (tmp_path / "trees", tmp_path / "edges")
@@ -189,19 +205,33 @@ def test_the_full_example_loads(tmp_path: Path) -> None:
 
 
 def test_every_setting_stands_in_the_full_example() -> None:
+    from relay.config import model as models
     from relay.config.model import (
         ChannelModel,
         Flapping,
         HeartbeatModel,
-        Hours,
         Incidents,
         Ping,
+        QuietModel,
+        QuietWindow,
         RouteModel,
         Settings,
         Trees,
     )
 
-    for model in (Settings, ChannelModel, Flapping, HeartbeatModel, Hours, Incidents, Ping, RouteModel, Trees):
+    for model in (
+        Settings,
+        ChannelModel,
+        Flapping,
+        HeartbeatModel,
+        models.Hours,
+        Incidents,
+        Ping,
+        QuietModel,
+        QuietWindow,
+        RouteModel,
+        Trees,
+    ):
         for name, field in model.model_fields.items():
             assert re.search(rf"\b{field.alias or name}\b", EXAMPLE), f"{model.__name__}.{name}"
 
@@ -226,6 +256,8 @@ sources:
 """,
     )
     home, edge, grafana = found.sources
+    assert found.policy.several_clusters
+    assert not given(tmp_path, OPS).policy.several_clusters
     assert [(one.name, one.path, one.cluster) for one in found.sources] == [
         ("flux-homelab", "/home/flux", "Home Lab"),
         ("flux-edge", "/edge/flux", "edge"),
@@ -526,6 +558,30 @@ REFUSED = {
         ["2:37: hours.zone: '../../etc/passwd' is no time zone: write its name as in Europe/Prague"],
     ),
     "a window": (OPS + "hours: {quiet: 22-7}", ["2:16: hours.quiet: '22-7' is no window: write \"22:00-07:30\""]),
+    "quiet that never ends": (
+        OPS + 'quiet: {windows: [{match: [a=b], from: "2026-03-14 22:00"}]}',
+        ["2:19: quiet.windows[0].until: is missing"],
+    ),
+    "quiet that ends before it begins": (
+        OPS + 'quiet: {windows: [{match: [a=b], from: "2026-03-14 22:00", until: "2026-03-14 21:00"}]}',
+        ["2:19: quiet.windows[0]: it ends (2026-03-14 21:00) before it begins (2026-03-14 22:00)"],
+    ),
+    "quiet for good": (
+        OPS + 'quiet: {windows: [{match: [a=b], from: "2026-03-14 22:00", until: "2027-03-14 22:00"}]}',
+        ["2:19: quiet.windows[0]: it lasts longer than 30 days: that is a severity, write it in severities"],
+    ),
+    "quiet for everything": (
+        OPS + 'quiet: {windows: [{match: [], from: "2026-03-14 22:00", until: "2026-03-15 22:00"}]}',
+        ["2:27: quiet.windows[0].match: has at least 1 entry"],
+    ),
+    "a day that is no time": (
+        OPS + 'quiet: {windows: [{match: [a=b], from: 2026-03-14, until: "2026-03-15 22:00"}]}',
+        ["2:40: quiet.windows[0].from: '2026-03-14' is no time: write \"2026-03-14 22:00\""],
+    ),
+    "an owner without a role": (
+        OPS + "owners: {media: everyone}",
+        ['2:17: owners.media: only a role or a person is mentioned: write "<@&1234>" or "<@1234>"'],
+    ),
     "a window of no length": (OPS + "hours: {quiet: '22:00-22:00'}", ["2:16: hours.quiet: it begins when it ends"]),
     "heartbeats of one name": (
         OPS + "heartbeats: [{name: a, match: [a=b], every: 5m}, {name: a, match: [a=c], every: 5m}]",

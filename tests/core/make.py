@@ -21,7 +21,7 @@ POLICY = Policy(
     cluster="homelab",
     channels={"ops": ChannelPolicy("ops", mentions=("<@&1234>",))},
     routes=(Route(channels=("ops",)),),
-    flux_hold=0.0,
+    holds={"flux": 0.0},
 )
 
 

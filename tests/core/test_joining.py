@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from relay.core.attention import ChannelPolicy
 from relay.core.event import Effect, Event, Severity, Subject
+from relay.core.identity import flux_key
 from relay.core.incident import Incident, Reason
 from relay.core.joining import take
 from relay.core.known import Known
 from relay.core.labels import Matchers
 from relay.core.policy import Grouping, IncidentPolicy, Policy
 from relay.core.routing import Route
+from relay.sources.alertmanager import subject_of
 from tests.core.make import NOW, POLICY, alert, beat, flux, pod, taken
 
 
@@ -60,8 +62,30 @@ TOGETHER: list[tuple[str, list[Event]]] = [
         ],
     ),
     (
-        "an alert and the health-check list that names its workload",
-        [flux(reason="HealthCheckFailed", names=(DEPLOYMENT,)), alert(subject=pod("sonarr-66cc5c9fcf-9rccg"))],
+        "a HelmRelease and the workload of its name",
+        [
+            flux("sonarr", kind="HelmRelease", namespace="media", reason="UpgradeFailed"),
+            alert("KubeDeploymentReplicasMismatch", subject=DEPLOYMENT),
+        ],
+    ),
+    (
+        "a Flux event and its double from Flux's own alertmanager Provider",
+        [
+            flux("sonarr", kind="HelmRelease", namespace="media", reason="UpgradeFailed"),
+            alert(
+                "FluxHelmReleaseUpgradeFailed",
+                subject=subject_of(
+                    "homelab",
+                    {
+                        "alertname": "FluxHelmReleaseUpgradeFailed",
+                        "reportingcontroller": "helm-controller",
+                        "kind": "HelmRelease",
+                        "name": "sonarr",
+                        "namespace": "media",
+                    },
+                ),
+            ),
+        ],
     ),
     (
         "two conditions of one release",
@@ -103,8 +127,7 @@ APART: list[tuple[str, list[Event]]] = [
 @pytest.mark.parametrize("sentence, events", TOGETHER, ids=[sentence for sentence, _ in TOGETHER])
 def test_these_are_one_problem(sentence: str, events: list[Event]) -> None:
     assert len(incidents(*events)) == 1, sentence
-    if "list" not in sentence:
-        assert len(incidents(*reversed(events))) == 1, sentence
+    assert len(incidents(*reversed(events))) == 1, sentence
 
 
 @pytest.mark.parametrize("sentence, events", APART, ids=[sentence for sentence, _ in APART])
@@ -217,7 +240,7 @@ def test_what_a_channel_does_not_show_owes_it_nothing() -> None:
 
 
 def test_what_heals_within_its_hold_is_counted_and_never_due() -> None:
-    held = replace(POLICY, flux_hold=30.0)
+    held = replace(POLICY, holds={"flux": 30.0})
     known, reasons = taken(flux(), beat(at=NOW + 10), policy=held)
     assert reasons == [Reason.OPENED, Reason.HEALED]
     assert [posting.due_at for posting in known.postings.values()] == [None]
@@ -225,8 +248,9 @@ def test_what_heals_within_its_hold_is_counted_and_never_due() -> None:
 
 
 def test_a_hold_is_over_at_once_when_alertmanager_says_the_same() -> None:
-    held = replace(POLICY, flux_hold=30.0)
-    known, _ = taken(flux(reason="HealthCheckFailed", names=(DEPLOYMENT,)), alert(subject=pod("sonarr-0")), policy=held)
+    held = replace(POLICY, holds={"flux": 30.0})
+    release = flux("sonarr", kind="HelmRelease", namespace="media", reason="UpgradeFailed")
+    known, _ = taken(release, alert(subject=pod("sonarr-0")), policy=held)
     (incident,) = known.incidents.values()
     assert incident.visible_at == NOW
 
@@ -293,3 +317,23 @@ def test_an_event_redelivered_at_once_is_never_news(events: list[Event]) -> None
         versions = {incident.id: incident.version for incident in known.incidents.values()}
         take(known, event, POLICY)
         assert {incident.id: incident.version for incident in known.incidents.values()} == versions
+
+
+def _elsewhere(event: Event, cluster: str) -> Event:
+    subject = replace(event.subject, cluster=cluster)
+    return replace(event, subject=subject, signal_key=flux_key(subject, event.aspect), digest=event.digest + cluster)
+
+
+def test_the_same_failure_in_several_clusters_is_one_problem_and_ends_in_each() -> None:
+    several = replace(POLICY, several_clusters=True)
+    known, reasons = taken(flux(), _elsewhere(flux(), "edge"), policy=several)
+    assert reasons == [Reason.OPENED, Reason.MEMBER]
+    assert take(known, _elsewhere(beat(at=NOW + 60), "edge"), several) is Reason.MEMBER_RESOLVED
+    assert take(known, beat(at=NOW + 90), several) is Reason.RESOLVED
+
+
+def test_another_failure_elsewhere_is_another_problem() -> None:
+    several = replace(POLICY, several_clusters=True)
+    other = _elsewhere(flux(message="kustomize build failed: another thing"), "edge")
+    assert len(incidents(flux(), other, policy=several)) == 2
+    assert len(incidents(flux(), _elsewhere(flux(), "edge"))) == 2, "one cluster is never asked for others"

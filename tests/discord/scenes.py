@@ -11,6 +11,7 @@ from relay.core.attention import Loudness
 from relay.core.card import Card, Change, Form
 from relay.core.cards import Context, build
 from relay.core.event import Event, Severity, Source, Subject
+from relay.core.folding import PROGRESS
 from relay.core.incident import Firing, Incident, Reason
 from relay.core.known import Entry
 from relay.core.policy import IncidentPolicy, Policy
@@ -77,6 +78,7 @@ class Scene:
     loudness: Loudness = Loudness.NOTIFY
     mentions: tuple[str, ...] = ()
     jump: str | None = None
+    arrived_in: str | None = None
 
 
 SONARR = Subject("homelab", "Pod", "media", "sonarr-66cc5c9fcf-9rccg")
@@ -368,7 +370,7 @@ def no_news() -> Card:
         reason="DependencyNotReady",
         severity=Severity.WARNING,
     )
-    return build(incident(lead, reason=Reason.NO_NEWS), (lead,), None, CONTEXT)
+    return build(incident(lead, reason=Reason.NO_NEWS, silent_since=lead.seen_at), (lead,), None, CONTEXT)
 
 
 def nodeless() -> Card:
@@ -442,6 +444,41 @@ LINES = tuple(
     )
 )
 
+
+def quiet() -> Card:
+    opened, members = crash()
+    return build(opened, members, CRASH_HINT, replace(CONTEXT, quiet="until 07:30, by ada"))
+
+
+def on_its_way() -> Card:
+    """A cluster that is set up: eight of its objects wait for others."""
+    lead = signal(APPS, "dependency 'infrastructure' is not ready", source=Source.FLUX, reason="DependencyNotReady")
+    waiting = tuple(
+        Subject("homelab", "Kustomization", "flux-system", name) for name in ("apps", "infrastructure", "monitoring")
+    )
+    root = incident(
+        lead,
+        subject=Subject("homelab", "Cluster", "", "homelab"),
+        source=Source.RELAY,
+        firing=Firing(),
+        members=0,
+        effects=Firing(error=8),
+        root=PROGRESS,
+        reason=Reason.FOLDED,
+    )
+    return build(root, (), None, replace(CONTEXT, effects=waiting, kinds={"Kustomization": 8}))
+
+
+ARRIVED = tuple(
+    (simple(name, alertname, severity), Form.LINE)
+    for name, alertname, severity in (
+        ("sonarr", "KubePodCrashLooping", Severity.CRITICAL),
+        ("jellyfin", "KubePodNotReady", Severity.ERROR),
+        ("radarr", "KubeContainerWaiting", Severity.WARNING),
+        ("ntfy", "KubePodNotReady", Severity.WARNING),
+    )
+)
+
 SCENES: dict[str, Scene] = {
     "a crash-looping pod, question open": Scene(((crash_card(), Form.FULL),), Loudness.PAGE, ONCALL),
     "a Flux build failure": Scene(((build_failure(), Form.FULL),)),
@@ -450,6 +487,10 @@ SCENES: dict[str, Scene] = {
     "sixty alerts, some over": Scene(((group(40, 20), Form.FULL),)),
     "escalated": Scene(((volume(reason=Reason.ESCALATED), Form.FULL),), Loudness.PAGE, ONCALL),
     "flapping": Scene(((volume(flapping=True, reopenings=3), Form.FULL),)),
+    "a warning": Scene(((simple("radarr", "KubeContainerWaiting", Severity.WARNING), Form.FULL),), Loudness.QUIET),
+    "quiet": Scene(((quiet(), Form.FULL),), Loudness.QUIET),
+    "on its way": Scene(((on_its_way(), Form.FULL),), Loudness.QUIET),
+    "arrived": Scene((*ARRIVED, (over("bazarr", "KubePodNotReady"), Form.LINE)), arrived_in="homelab"),
     "no news": Scene(((no_news(), Form.FULL),)),
     "no object, no tree": Scene(((nodeless(), Form.FULL),)),
     "pointer": Scene(((crash_card(), Form.POINTER),), jump=JUMP),
@@ -498,6 +539,7 @@ def rendered(scene: Scene, *, editing: bool = False, degraded: Degraded = Degrad
         jump=scene.jump,
         editing=editing,
         degraded=degraded,
+        arrived_in=scene.arrived_in,
     )
     document = json.loads(payload.body)
     assert isinstance(document, dict)

@@ -249,7 +249,7 @@ SIGNS = [
     ({"severity": Severity.WARNING}, Sign.WARNING),
     ({"severity": Severity.INFO}, Sign.INFO),
     ({"flapping": True}, Sign.FLAPPING),
-    ({"reason": Reason.NO_NEWS}, Sign.NO_NEWS),
+    ({"reason": Reason.NO_NEWS, "silent_since": NOW}, Sign.NO_NEWS),
     ({"source": Source.RELAY}, Sign.RELAY),
     ({"closed_at": NOW, "reason": Reason.RESOLVED}, Sign.RECOVERED),
     ({"closed_at": NOW, "reason": Reason.EXPIRED}, Sign.NO_NEWS),

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from relay.core.attention import Loudness
-from relay.core.card import Card, Form
+from relay.core.card import Brief, Card, Form
 from relay.core.cards import Context, build
 from relay.core.event import Severity
 from relay.core.incident import Incident
@@ -187,13 +188,77 @@ def test_a_line_has_at_most_75_characters_and_keeps_its_state() -> None:
         assert card.headline.state in text
 
 
-def test_many_lines_say_how_many_found_no_room() -> None:
+def embeds(payload: Payload) -> str:
+    return "\n".join(embed["description"] for embed in body(payload)["embeds"])
+
+
+def test_many_lines_count_their_causes_and_leave_what_has_no_room_to_another_message() -> None:
     cards = [simple(f"app-{at}", "KubePodNotReady", Severity.WARNING) for at in range(300)]
     payload = render([(card, Form.LINE) for card in cards], loudness=Loudness.QUIET)
-    assert 50 <= payload.shown < 300
-    [embed] = body(payload)["embeds"]
-    assert embed["description"].endswith(f"-# +{300 - payload.shown} more")
-    assert body(payload)["content"] == "⚠️ 300 problems: app-0, app-1, app-2 +297"
+    assert 60 <= payload.shown < 300
+    assert embeds(payload).startswith(f"**{payload.shown}** are not ready\n")
+    assert f"app-{payload.shown - 1} " in embeds(payload)
+    assert f"app-{payload.shown} " not in embeds(payload)
+    assert body(payload)["content"] == f"⚠️ {payload.shown} are not ready: app-0, app-1, app-2 +{payload.shown - 3}"
+
+
+def test_what_stands_in_a_message_is_shortened_before_any_of_it_is_left_out() -> None:
+    long = [simple(f"a-workload-with-a-rather-long-name-{at}", "KubePodNotReady", Severity.ERROR) for at in range(100)]
+    parts = [(card, Form.LINE) for card in long]
+    new = render(parts, loudness=Loudness.NOTIFY)
+    standing = render(parts, loudness=Loudness.NOTIFY, editing=True, keep=100)
+    assert new.shown < standing.shown
+    tail = render(parts * 2, loudness=Loudness.NOTIFY, editing=True, keep=200)
+    assert standing.shown <= tail.shown < 200
+
+
+def test_names_stand_beside_others_of_their_namespace_and_cause_and_what_is_over_below() -> None:
+    def brief(at: int, space: str, alertname: str, *, ended: bool = False) -> Brief:
+        card = over(f"app-{at}", alertname) if ended else simple(f"app-{at}", alertname, Severity.CRITICAL)
+        return replace(card.brief, namespace=space)
+
+    parts = [
+        *(brief(at, "media", "KubePodCrashLooping") for at in range(5)),
+        *(brief(at, "apps", "KubePodNotReady") for at in range(5, 8)),
+        *(brief(at, "media", "KubePodNotReady", ended=True) for at in range(8, 10)),
+    ]
+    payload = render([(one, Form.GROUPED) for one in parts], loudness=Loudness.PAGE)
+    assert payload.shown == 10
+    lines = embeds(payload).split("\n")
+    assert lines[0].startswith("**5** are crash-looping")
+    assert lines[2:] == [
+        "🚨 **media** 5 are crash-looping: app-0, app-1, app-2, app-3, app-4",
+        "🚨 **apps** 3 are not ready: app-5, app-6, app-7",
+        "✅ **media** 2 recovered: app-8, app-9",
+    ]
+
+
+@given(
+    st.lists(st.tuples(any_.cards, any_.outside), min_size=2, max_size=12),
+    st.sampled_from([Form.LINE, Form.GROUPED, Form.POINTER]),
+    st.integers(0, 12),
+    st.sampled_from(["recovered", "came and went"]),
+)
+@SLOW
+def test_many_names_from_outside_are_within_every_limit_and_format_nothing(
+    given_: list[tuple[Card, str]], form: Form, keep: int, gone: str
+) -> None:
+    cards = [(card, form) for card, _ in given_]
+    parts = [(replace(card.brief, namespace=space), form) for card, space in given_]
+    jumps = {card.incident: JUMP for card, _ in given_}
+    payload = render(parts, loudness=Loudness.NOTIFY, jumps=jumps, keep=keep, gone=gone)
+    assert faults(body(payload), urls={JUMP}, times=instants(cards)) == []
+    assert 0 < payload.shown <= len(parts)
+
+
+def test_hundreds_of_names_find_room_in_one_message() -> None:
+    card = simple("app", "KubePodCrashLooping", Severity.CRITICAL).brief
+    parts = [
+        (replace(card, namespace=f"space-{at % 7}", headline=replace(card.headline, object=f"app-{at}")), Form.GROUPED)
+        for at in range(900)
+    ]
+    payload = render(parts, loudness=Loudness.PAGE)
+    assert 300 <= payload.shown < 900
 
 
 def test_ten_compact_cards_stand_in_one_message() -> None:

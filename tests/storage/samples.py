@@ -4,9 +4,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from relay.core.attention import Loudness
 from relay.core.event import Severity, Source, Subject
-from relay.core.incident import Firing, Hold, Incident, Reason
+from relay.core.incident import Firing, Incident, Reason
 from relay.core.known import Entry, KnownObject
+from relay.core.policy import Hold
 from relay.core.posting import Degraded, Posting
 from relay.core.signal import Signal, State
 
@@ -82,10 +84,13 @@ incidents = st.builds(
     probably=st.booleans(),
     effects=st.builds(Firing, numbers, numbers, numbers, numbers),
     tend_at=perhaps,
-    surface_at=perhaps,
     silent_since=perhaps,
     change_revision=texts,
     change_at=perhaps,
+    change=texts,
+    reopened_at=st.lists(instants, max_size=3).map(tuple),
+    calm_at=perhaps,
+    loud_since=perhaps,
 )
 postings = st.builds(
     Posting,
@@ -110,6 +115,10 @@ postings = st.builds(
     parked=texts,
     deleted_at=perhaps,
     closed=st.booleans(),
+    quiet=texts,
+    quiet_until=perhaps,
+    tell=st.sampled_from(Loudness),
+    arrived=st.booleans(),
 )
 objects = st.builds(
     KnownObject,
@@ -126,6 +135,9 @@ objects = st.builds(
     uid=texts,
     uid_before=texts,
     twin=st.booleans(),
+    changed_at=perhaps,
+    changed_by=texts,
+    change=texts,
 )
 entries = st.builds(
     Entry,
@@ -135,6 +147,7 @@ entries = st.builds(
     signal=texts,
     incident=names,
     channel=texts,
+    other=texts,
 )
 
 

@@ -12,10 +12,11 @@ from sqlalchemy import Connection
 from relay.core.card import Form
 from relay.core.event import Severity
 from relay.core.known import Known, Wanted
+from relay.core.packing import Mention
 from relay.core.posting import Message, Placement, Posting
 from relay.core.signal import State
 from relay.storage import delivery
-from relay.storage.delivery import Attempt, DueMessage, DuePosting
+from relay.storage.delivery import Attempt, DuePosting, Standing, Taking
 from relay.storage.engine import Database
 from relay.storage.ledger import load, save
 from tests.storage import samples
@@ -49,10 +50,6 @@ async def ask(
     return await database.read(lambda connection: what(connection, *arguments, **named))
 
 
-def shows(due: delivery.Due | None) -> str | None:
-    return due.posting.incident if isinstance(due, DuePosting) else None
-
-
 # --- what is due --------------------------------------------------------------------------------------------------------
 
 
@@ -68,30 +65,46 @@ async def test_what_ranks_first_is_sent_first_and_the_oldest_first_within_a_rank
     )
     order = [due.posting.incident for due in await ask(database, delivery.due_postings, "ops", NOW, 10)]
     assert order == ["page-early", "page-late", "edit"]
-    first = await ask(database, delivery.next_due, "ops", NOW)
+    (first,) = await ask(database, delivery.due_postings, "ops", NOW, 1)
     assert first == DuePosting(
         samples.posting("page-early", due_at=NOW - 2, rank=0), samples.incident("page-early"), None
     )
-    assert await ask(database, delivery.next_due, "ops", NOW - 1000) is None
+    assert await ask(database, delivery.due_postings, "ops", NOW - 1000, 1) == []
 
 
-async def test_neither_posts_nor_edits_wait_for_the_others_budget(database: Database) -> None:
+async def test_what_needs_a_new_message_is_found_and_counted_apart_from_edits_and_ends(database: Database) -> None:
     await posted(
         database,
         samples.posting("page", due_at=NOW, rank=0),
+        samples.posting("open", due_at=NOW, rank=13),
         samples.posting("edit", due_at=NOW, rank=20),
         samples.posting("end", due_at=NOW, rank=30),
+        samples.posting("end-later", due_at=NOW + 1, rank=30),
     )
-    for posts, edits, order in (
-        (True, False, ["page", "end"]),
-        (False, True, ["edit"]),
-        (True, True, ["page", "edit", "end"]),
+    for ranks, names in (
+        (delivery.PAGES, ["page"]),
+        (delivery.OPENS, ["open"]),
+        (delivery.ENDS, ["end"]),
+        (range(100), ["page", "open", "edit", "end"]),
     ):
-        found = await ask(database, delivery.due_postings, "ops", NOW, 10, posts=posts, edits=edits)
-        assert [due.posting.incident for due in found] == order
-    await new(database, due_at=NOW - 1)
-    pointer = await ask(database, delivery.next_due, "ops", NOW, posts=False)
-    assert shows(pointer) == "edit"
+        found = await ask(database, delivery.due_postings, "ops", NOW, 10, ranks)
+        assert [due.posting.incident for due in found] == names
+        assert await ask(database, delivery.due_of, "ops", NOW, 10, ranks) == len(names)
+    assert await ask(database, delivery.due_of, "ops", NOW, 2, range(100)) == 2
+
+
+async def test_the_edit_that_has_waited_longest_is_first_however_bad_others_are(database: Database) -> None:
+    assert await ask(database, delivery.oldest_edit, "ops", NOW) is None
+    await posted(
+        database,
+        samples.posting("worst", due_at=NOW - 1, rank=20),
+        samples.posting("oldest", due_at=NOW - 9, rank=23),
+        samples.posting("later", due_at=NOW + 9, rank=20),
+        samples.posting("page", due_at=NOW - 99, rank=0),
+    )
+    first = await ask(database, delivery.oldest_edit, "ops", NOW)
+    assert first is not None
+    assert first.posting.incident == "oldest"
 
 
 async def test_nothing_is_due_in_a_channel_that_was_left(database: Database) -> None:
@@ -110,26 +123,29 @@ async def test_nothing_is_due_in_a_channel_that_was_left(database: Database) -> 
 async def test_what_another_webhook_posted_is_found_while_it_is_open(database: Database) -> None:
     old, own = await new(database), await new(database, webhook="456")
     await posted(database, samples.posting("old", message=old.id), samples.posting("own", message=own.id))
-    found = await ask(database, delivery.standing_elsewhere, "ops", "456")
+    found = await ask(database, delivery.standing_elsewhere, "ops", "456", None)
     assert [(posting.incident, incident.id) for posting, incident in found] == [("old", "old")]
+    found = await ask(database, delivery.standing_elsewhere, "ops", "456", "77")
+    assert {posting.incident for posting, _ in found} == {"old", "own"}, "another thread is another place"
 
 
 async def test_what_is_due_comes_with_the_message_that_shows_it(database: Database) -> None:
     message = await new(database, discord_id="99", digest="abc")
     posting = samples.posting("a", due_at=NOW, message=message.id, shown=1, wanted=2)
     await posted(database, posting)
-    assert await ask(database, delivery.next_due, "ops", NOW) == DuePosting(posting, samples.incident("a"), message)
+    assert await ask(database, delivery.due_postings, "ops", NOW, 1) == [
+        DuePosting(posting, samples.incident("a"), message)
+    ]
 
 
-async def test_a_message_that_became_a_pointer_waits_its_turn_among_the_edits(database: Database) -> None:
-    pointer = await new(database, due_at=NOW - 500, jump_to=7)
+async def test_the_message_that_has_waited_longest_for_its_own_edit_is_first(database: Database) -> None:
+    late = await new(database, due_at=NOW - 5)
+    first = await new(database, due_at=NOW - 500, jump_to=7)
     await new(database, due_at=NOW + 1)
-    await posted(database, samples.posting("a", due_at=NOW, rank=20), samples.posting("b", due_at=NOW, rank=30))
-    assert shows(await ask(database, delivery.next_due, "ops", NOW)) == "a"
-    await database.run(partial(delivery.save_posting, posting=samples.posting("a", due_at=None)))
-    assert await ask(database, delivery.next_due, "ops", NOW) == DueMessage(pointer)
-    assert shows(await ask(database, delivery.next_due, "ops", NOW, pointer_rank=40)) == "b"
-    assert await ask(database, delivery.next_due, "deploys", NOW) is None
+    assert await ask(database, delivery.next_message, "ops", NOW) == first
+    await database.run(partial(delivery.update_message, message=replace(first, due_at=None)))
+    assert await ask(database, delivery.next_message, "ops", NOW) == late
+    assert await ask(database, delivery.next_message, "deploys", NOW) is None
 
 
 async def test_counting_what_is_due_stops_at_the_cap(database: Database) -> None:
@@ -195,8 +211,7 @@ async def test_members_come_firing_first_worst_first_oldest_first(database: Data
 
 async def test_what_the_writer_wants_while_a_request_is_under_way_is_not_lost(database: Database) -> None:
     await posted(database, samples.posting("i", wanted=1, due_at=NOW))
-    due = await ask(database, delivery.next_due, "ops", NOW)
-    assert isinstance(due, DuePosting)
+    (due,) = await ask(database, delivery.due_postings, "ops", NOW, 1)
     rendered = due.posting.wanted
 
     def write(connection: Connection) -> None:
@@ -281,7 +296,73 @@ async def test_a_message_that_is_gone_is_due_no_more_and_says_what_stood_in_it(d
     assert await database.run(partial(delivery.forget_message, message_id=message.id)) == standing("a", "b")
     assert await ask(database, delivery.message_by_id, message.id) == replace(message, gone=True, due_at=None)
     assert await ask(database, delivery.placements_of, message.id) == []
-    assert await ask(database, delivery.next_due, "ops", NOW) is None
+    assert await ask(database, delivery.next_message, "ops", NOW) is None
+
+
+async def test_what_stands_in_a_message_is_found_as_it_is_now_in_its_order(database: Database) -> None:
+    message = await new(database)
+    await posted(database, *(samples.posting(name, message=message.id) for name in "abc"))
+    await database.run(partial(delivery.place, message_id=message.id, standing=standing("b", "a")))
+    assert await ask(database, delivery.next_position, message.id) == 2
+    await database.run(partial(delivery.add_to, message_id=message.id, more=[Placement("c", "ops", Form.LINE, 2)]))
+    stood = await ask(database, delivery.standing_in, message.id)
+    assert stood == [
+        Standing(
+            Placement(name, "ops", Form.LINE, at), samples.posting(name, message=message.id), samples.incident(name)
+        )
+        for at, name in enumerate("bac")
+    ]
+    await database.run(partial(delivery.take_from, message_id=message.id, incident_ids=["b", "a"]))
+    assert [each.incident.id for each in await ask(database, delivery.standing_in, message.id)] == ["c"]
+    assert await ask(database, delivery.next_position, message.id + 1) == 0
+
+
+async def test_messages_with_room_are_found_with_their_form_and_how_many_stand_there(database: Database) -> None:
+    room, _, elsewhere = await new(database, takes="page"), await new(database), await new(database, takes="notify")
+    await database.run(partial(delivery.update_message, message=replace(elsewhere, webhook="456")))
+    placed = [Placement("a", "ops", Form.POINTER), Placement("b", "ops", Form.LINE, 1)]
+    await database.run(partial(delivery.place, message_id=room.id, standing=placed))
+    assert await ask(database, delivery.taking, "ops", "123") == [Taking(room, Form.LINE, 2)]
+    await database.run(partial(delivery.take_no_more, message_ids=[room.id]))
+    assert await ask(database, delivery.taking, "ops", "123") == []
+
+
+async def test_a_channel_knows_when_it_last_called_and_for_how_bad_a_thing(database: Database) -> None:
+    assert await ask(database, delivery.last_mention, "ops") is None
+    await new(database, created_at=NOW - 9, mentioned=Severity.CRITICAL)
+    await new(database, created_at=NOW - 5, mentioned=Severity.ERROR)
+    await new(database, created_at=NOW)
+    await new(database, "deploys", created_at=NOW, mentioned=Severity.CRITICAL)
+    assert await ask(database, delivery.last_mention, "ops") == Mention(NOW - 5, Severity.ERROR)
+
+
+async def test_the_edits_of_one_message_are_put_off_together_and_nothing_else(database: Database) -> None:
+    message, other = await new(database), await new(database)
+    await posted(
+        database,
+        samples.posting("edit", message=message.id, due_at=NOW, rank=21),
+        samples.posting("later", message=message.id, due_at=NOW + 99, rank=21),
+        samples.posting("page", message=message.id, due_at=NOW, rank=0),
+        samples.posting("other", message=other.id, due_at=NOW, rank=21),
+    )
+    await database.run(partial(delivery.put_off, channel="ops", message_id=message.id, until=NOW + 7))
+    after = await ask(database, delivery.load_postings, "ops", ["edit", "later", "page", "other", "nobody"])
+    assert {name: posting.due_at for name, (posting, _) in after.items()} == {
+        "edit": NOW + 7, "later": NOW + 99, "page": NOW, "other": NOW,
+    }  # fmt: skip
+
+
+async def test_pages_that_another_channel_knows_nothing_of_are_found_worst_first(database: Database) -> None:
+    await posted(
+        database,
+        samples.posting("bad", due_at=NOW, rank=1),
+        samples.posting("worst", due_at=NOW, rank=0),
+        samples.posting("known", due_at=NOW, rank=0),
+        samples.posting("known", "deploys"),
+        samples.posting("open", due_at=NOW, rank=10),
+    )
+    found = await ask(database, delivery.pages_not_in, "ops", "deploys", 9)
+    assert [posting.incident for posting, _ in found] == ["worst", "bad"]
 
 
 # --- attempts -----------------------------------------------------------------------------------------------------------

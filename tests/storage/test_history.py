@@ -156,6 +156,25 @@ async def test_an_empty_database_counts_nothing(database: Database) -> None:
     counts = await database.read(partial(lists.counts, now=NOW))
     assert (sum(counts.open.values()), counts.due, counts.parked, counts.oldest_due) == (0, 0, 0, None)
     assert await database.read(lists.oldest_page) is None
+    assert await database.read(lists.silent_heartbeats) == {}
+
+
+async def test_a_silent_heartbeat_counts_for_its_source(database: Database) -> None:
+    beats = [("watchdog", "alertmanager", NOW), ("apps", "flux", None), ("infra", "flux", NOW)]
+    kept = [
+        {
+            "name": name,
+            "source": source,
+            "silent_since": silent,
+            "cluster": "homelab",
+            "declared": False,
+            "beats": 3,
+            "gaps": "",
+        }
+        for name, source, silent in beats
+    ]
+    await database.run(lambda connection: connection.execute(tables.heartbeats.insert(), kept))
+    assert await database.read(lists.silent_heartbeats) == {Source.ALERTMANAGER: 1, Source.FLUX: 1}
 
 
 async def test_the_oldest_page_is_as_old_as_its_incident_is_visible_whatever_discord_made_it_wait(

@@ -1,19 +1,18 @@
 """The migrations make what `tables.py` says, and every question of the request path is answered by an index."""
 
 import asyncio
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, create_engine, text
 
 from relay.core.card import Form
 from relay.core.event import Source
@@ -21,12 +20,13 @@ from relay.core.incident import Reason
 from relay.core.known import Entry, Known, Wanted
 from relay.core.posting import Placement
 from relay.core.signal import State
-from relay.storage import delivery, ledger, lists, migrations
+from relay.storage import delivery, ledger, lists, migrations, quiet
 from relay.storage.engine import SCHEMA, Database, UnusableDatabaseError
 from relay.storage.prune import prune
 from relay.storage.tables import metadata
 from tests.conftest import ROOT
 from tests.storage import samples
+from tests.storage.asking import heard
 from tests.storage.samples import NOW
 
 # --- migrations ---------------------------------------------------------------------------------------------------------
@@ -141,25 +141,9 @@ def fill(connection: Connection) -> None:
 
 def plan(connection: Connection, ask: Callable[[Connection], Any]) -> str:
     """How the database would answer every statement of `ask`."""
-    asked: list[tuple[str, Any]] = []
-
-    def note(_connection: Connection, _cursor: object, statement: str, parameters: object, *_: object) -> None:
-        asked.append((statement, parameters))
-
-    sqlite = connection.dialect.name == "sqlite"
-    driver = cast("sqlite3.Connection", connection.connection.driver_connection)
-    if sqlite:  # It tells itself what it is asked, with the values, also past SQLAlchemy.
-        driver.set_trace_callback(lambda statement: asked.append((statement, ())))
-    else:
-        event.listen(Engine, "before_cursor_execute", note)
-    try:
+    with heard(connection) as asked:
         ask(connection)
-    finally:
-        if sqlite:
-            driver.set_trace_callback(None)
-        else:
-            event.remove(Engine, "before_cursor_execute", note)
-    explain = "EXPLAIN QUERY PLAN " if sqlite else "EXPLAIN "
+    explain = "EXPLAIN QUERY PLAN " if connection.dialect.name == "sqlite" else "EXPLAIN "
     return "\n".join(
         str(tuple(row))
         for statement, values in asked
@@ -173,7 +157,13 @@ HOT: list[tuple[Callable[[Connection], Any], set[str]]] = [
     (lambda c: ledger.held_signals(c, NOW, 10), {"signals_held"}),
     (lambda c: ledger.expired_incidents(c, NOW, 10), {"incidents_expiring"}),
     (ledger.next_deadline, {"signals_held", "incidents_expiring"}),
-    (lambda c: delivery.next_due(c, "ops", NOW), {"postings_due", "messages_due"}),
+    (lambda c: delivery.due_postings(c, "ops", NOW, 1, delivery.OPENS), {"postings_due"}),
+    (lambda c: delivery.due_of(c, "ops", NOW, 9, delivery.ENDS), {"postings_due"}),
+    (lambda c: delivery.oldest_edit(c, "ops", NOW), {"postings_due"}),
+    (lambda c: delivery.next_message(c, "ops", NOW), {"messages_due"}),
+    (lambda c: delivery.taking(c, "ops", "1"), {"messages_taking"}),
+    (lambda c: delivery.last_mention(c, "ops"), {"messages_mentioning"}),
+    (lambda c: delivery.pages_not_in(c, "ops", "deploys", 9), {"postings_due"}),
     (lambda c: delivery.due_count(c, "ops", NOW, 100), {"postings_"}),
     (delivery.channels_waiting, {"postings_waiting", "messages_due"}),
     (lambda c: delivery.members(c, "0001"), {"signals_of_incident"}),
@@ -185,6 +175,10 @@ HOT: list[tuple[Callable[[Connection], Any], set[str]]] = [
     (lambda c: lists.open_incidents(c, 10), {"incidents_open"}),
     (lambda c: lists.parked_postings(c, 10), {"postings_parked"}),
     (lambda c: lists.journal_of(c, "0001", 5), {"journal_of_incident"}),
+    (quiet.standing, {"quiet_now"}),
+    (quiet.next_end, {"quiet_now", "postings_quiet", "incidents_flapping"}),
+    (lambda c: quiet.ended(c, NOW, 10), {"postings_quiet"}),
+    (lambda c: quiet.calmed(c, NOW, 10), {"incidents_flapping"}),
 ]
 
 

@@ -7,7 +7,11 @@ import json
 import pytest
 
 from relay.config.trees import load_trees
-from relay.core.event import Event, Severity, Source
+from relay.core import cards
+from relay.core.event import Effect, Event, Severity, Source
+from relay.core.joining import take
+from relay.core.known import Known
+from relay.core.policy import Policy
 from relay.core.signal import Signal
 from relay.core.tree import Certainty
 from relay.sources import Delivered
@@ -75,3 +79,17 @@ def test_captured_alerts_about_pods_ask_and_claim_nothing() -> None:
         hint = LIBRARY.hint(_signal(event))
         assert (hint.tree, hint.leaf, hint.cause) == ("pod-not-starting", "POD-000", "")
         assert f"describe pod {event.labels['pod']}" in hint.steps[0].run
+
+
+def test_the_gist_of_every_captured_alert_and_event_makes_the_line_that_its_hint_makes() -> None:
+    bodies = [(Source.ALERTMANAGER, webhook["body"]) for webhook in WEBHOOKS] + [(Source.FLUX, line) for line in LINES]
+    fired = [event for body in bodies for event in _events(*body) if event.effect is Effect.OPENS]
+    assert len(fired) > 100
+    for event in fired:
+        known, policy = Known(), Policy()
+        take(known, event, policy)
+        (signal,), (incident,) = known.signals.values(), known.incidents.values()
+        context = cards.Context(now=event.received_at)
+        hint, gist = LIBRARY.hint(signal), LIBRARY.gist(signal)
+        assert cards.brief(incident, [signal], gist, context) == cards.brief(incident, [signal], hint, context)
+        assert gist.heals is hint.heals

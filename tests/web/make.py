@@ -70,7 +70,6 @@ def configuration(
         trees_folder=None,
         edges_folder=None,
         hours=None,
-        heartbeats=(),
         ping=None,
         history_keep=86400.0,
         file=Path("relay.yaml"),

@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import struct
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
@@ -174,10 +175,11 @@ async def _slowly(incoming: web.Request, answer: Answer, headers: dict[str, str]
     await response.prepare(incoming)
     size = len(answer.body) if fault.kind is Kind.SLOW_BODY else -(-len(answer.body) // TRICKLED)
     pieces = [answer.body[at : at + size] for at in range(0, len(answer.body), size)]
-    for piece in pieces:
-        await _pause(incoming, fault.duration / len(pieces))
-        await response.write(piece)
-    await response.write_eof()
+    with suppress(ConnectionError):  # Its sender may hang up, or be killed, meanwhile.
+        for piece in pieces:
+            await _pause(incoming, fault.duration / len(pieces))
+            await response.write(piece)
+        await response.write_eof()
     return response
 
 

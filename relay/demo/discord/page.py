@@ -98,6 +98,7 @@ def _shown(message: Message) -> JsonObject:
         "components": now.components,
         "attachments": [one["filename"] for one in now.attachments],
         "mentions": bool(now.mentioned),
+        "pinned": message.pinned,
         "iso": iso(message.created_at),
     }
 

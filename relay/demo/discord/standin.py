@@ -174,6 +174,11 @@ class StandIn:
         """A person deletes a message: 10008 from now on."""
         self.store.delete(self.store.messages[message_id], self.clock())
 
+    def pin(self, message_id: str) -> None:
+        """A person pins a message: the page shows what it says above all others."""
+        self.store.messages[message_id].pinned = True
+        self.store.changes += 1
+
     def ban(self, seconds: float, *, kind: Kind = Kind.BAN_HTML, retry_after: int | None = None) -> None:
         """Ban everybody for a while, with the answer of `kind`."""
         self._ban_answer = Fault(kind, retry_after=retry_after)

@@ -85,6 +85,7 @@ class Message:
     history: list[Version]
     deleted_at: float | None = None
     number: int = 0
+    pinned: bool = False
 
     @property
     def now(self) -> Version:

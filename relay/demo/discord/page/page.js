@@ -46,6 +46,7 @@ function channel() {
   const count = el("span", { class: "rung-count" });
   const bell = el("button", { class: "toggle", type: "button", "aria-expanded": "false", title: "What phones heard", onclick: toggle }, icon("bell", "What phones heard"), count);
   const feed = el("ol", { class: "feed", "aria-live": "polite" });
+  const pins = el("div", { class: "pins" });
   const scroller = el("main", { class: "scroller" }, feed);
   const rung = el("ol", { class: "rung" });
   const aside = el("aside", { class: "sounds", "aria-label": "What phones heard" },
@@ -53,7 +54,7 @@ function channel() {
   const header = el("header", { class: "bar" }, icon("hash"), name, el("span", { class: "tag" }, "stand-in"), el("span", { class: "lost" }, "connection lost"), bell);
   const root = el("div", { class: "app" },
     el("section", { class: "side" }, el("header", { class: "server" }, "Stand-in"), list),
-    el("section", { class: "room" }, header, scroller), aside);
+    el("section", { class: "room" }, header, pins, scroller), aside);
 
   function toggle() {
     bell.setAttribute("aria-expanded", String(root.classList.toggle("with-sounds")));
@@ -67,6 +68,7 @@ function channel() {
     const atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 80;
     const first = drawn.size === 0;
     drawFeed(feed, state, here);
+    pins.replaceChildren(...state.messages.filter((one) => one.pinned).map((one) => pinLine(one, state)));
     rung.replaceChildren(...state.rung.toReversed().map((one) => rungLine(one, state)));
     const loud = state.rung.filter((one) => !one.silent).length;
     count.textContent = loud ? String(loud) : "";
@@ -89,6 +91,10 @@ function channelLink(one, current) {
   const kind = one.parent ? "thread" : "hash";
   return el("a", { class: `channel-link ${kind}${one.id === current ? " current" : ""}`, href: `/channels/${one.id}`, "aria-current": one.id === current ? "page" : null },
     icon(kind), el("span", {}, one.name));
+}
+
+function pinLine(one, state) {
+  return el("a", { class: "pin", href: `#m-${one.id}`, title: "pinned" }, icon("pin", "pinned"), el("span", {}, onLockScreen(one.content, state.names)));
 }
 
 function drawFeed(feed, state, here) {

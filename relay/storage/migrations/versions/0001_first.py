@@ -28,6 +28,17 @@ def upgrade() -> None:
     )
     op.create_index("attempts_at", "attempts", ["at"])
     op.create_table(
+        "bulletins",
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("message", sa.BigInteger()),
+        sa.Column("shown_at", sa.Double()),
+        sa.Column("said", sa.Text(), nullable=False),
+        sa.Column("deleted_at", sa.Double()),
+        sa.PrimaryKeyConstraint("channel", "kind"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "effect_keys",
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("incident", sa.Text(), nullable=False),
@@ -96,18 +107,20 @@ def upgrade() -> None:
         sa.Column("effects_error", sa.Integer(), nullable=False),
         sa.Column("effects_critical", sa.Integer(), nullable=False),
         sa.Column("tend_at", sa.Double()),
-        sa.Column("surface_at", sa.Double()),
         sa.Column("silent_since", sa.Double()),
         sa.Column("change_revision", sa.Text(), nullable=False),
         sa.Column("change_at", sa.Double()),
+        sa.Column("change", sa.Text(), nullable=False),
+        sa.Column("reopened_at", sa.Text(), nullable=False),
+        sa.Column("calm_at", sa.Double()),
+        sa.Column("loud_since", sa.Double()),
         sa.PrimaryKeyConstraint("id"),
-        sqlite_with_rowid=False,
     )
     _partial("incidents_expiring", "incidents", ["expires_at"], "closed_at IS NULL AND expires_at IS NOT NULL")
+    _partial("incidents_flapping", "incidents", ["calm_at"], "closed_at IS NULL AND calm_at IS NOT NULL")
     _partial("incidents_folded", "incidents", ["folded_into"], "folded_into IS NOT NULL")
     _partial("incidents_open", "incidents", [sa.text("severity DESC"), "opened_at"], "closed_at IS NULL")
     _partial("incidents_over", "incidents", ["closed_at"], "closed_at IS NOT NULL")
-    _partial("incidents_surfacing", "incidents", ["surface_at"], "surface_at IS NOT NULL")
     _partial("incidents_tended", "incidents", ["tend_at"], "tend_at IS NOT NULL")
     op.create_table(
         "journal",
@@ -118,6 +131,7 @@ def upgrade() -> None:
         sa.Column("signal", sa.Text(), nullable=False),
         sa.Column("incident", sa.Text()),
         sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("other", sa.Text()),
         sa.PrimaryKeyConstraint("id"),
     )
     _partial("journal_of_incident", "journal", ["incident"], "incident IS NOT NULL")
@@ -141,9 +155,13 @@ def upgrade() -> None:
         sa.Column("due_at", sa.Double()),
         sa.Column("jump_to", sa.BigInteger()),
         sa.Column("gone", sa.Boolean(), nullable=False),
+        sa.Column("takes", sa.Text(), nullable=False),
+        sa.Column("mentioned", sa.SmallInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sqlite_autoincrement=True,
     )
+    _partial("messages_taking", "messages", ["channel", "takes"], "takes != ''")
+    _partial("messages_mentioning", "messages", ["channel", "created_at"], "mentioned > 0")
     _partial("messages_gone", "messages", ["created_at"], "gone")
     _partial("messages_due", "messages", ["channel", "due_at"], "due_at IS NOT NULL")
     op.create_table(
@@ -165,6 +183,9 @@ def upgrade() -> None:
         sa.Column("uid", sa.Text(), nullable=False),
         sa.Column("uid_before", sa.Text(), nullable=False),
         sa.Column("twin", sa.Boolean(), nullable=False),
+        sa.Column("changed_at", sa.Double()),
+        sa.Column("changed_by", sa.Text(), nullable=False),
+        sa.Column("change", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("key"),
         sqlite_with_rowid=False,
     )
@@ -201,11 +222,16 @@ def upgrade() -> None:
         sa.Column("parked", sa.Text(), nullable=False),
         sa.Column("deleted_at", sa.Double()),
         sa.Column("closed", sa.Boolean(), nullable=False),
+        sa.Column("quiet", sa.Text(), nullable=False),
+        sa.Column("quiet_until", sa.Double()),
+        sa.Column("tell", sa.Integer(), nullable=False),
+        sa.Column("arrived", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("incident", "channel"),
         sqlite_with_rowid=False,
     )
     _partial("postings_due", "postings", ["channel", "rank", "due_at"], "due_at IS NOT NULL")
     _partial("postings_parked", "postings", ["channel"], "parked != ''")
+    _partial("postings_quiet", "postings", ["quiet_until"], "quiet_until IS NOT NULL")
     _partial("postings_waiting", "postings", ["channel", "due_at"], "due_at IS NOT NULL")
     op.create_table(
         "quiet",
@@ -218,6 +244,7 @@ def upgrade() -> None:
         sa.Column("why", sa.Text(), nullable=False),
         sa.Column("ended_at", sa.Double()),
         sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
     )
     _partial("quiet_now", "quiet", ["until"], "ended_at IS NULL")
     op.create_table(
@@ -249,20 +276,19 @@ def upgrade() -> None:
     )
     op.create_table(
         "rollouts",
+        sa.Column("key", sa.Text(), nullable=False),
         sa.Column("cluster", sa.Text(), nullable=False),
         sa.Column("revision", sa.Text(), nullable=False),
         sa.Column("began_at", sa.Double(), nullable=False),
         sa.Column("changed_at", sa.Double(), nullable=False),
-        sa.Column("ended_at", sa.Double()),
         sa.Column("ready", sa.Integer(), nullable=False),
-        sa.Column("total", sa.Integer()),
         sa.Column("touched", sa.Text(), nullable=False),
         sa.Column("failures", sa.Text(), nullable=False),
-        sa.Column("superseded_by", sa.Text()),
         sa.Column("note", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("cluster", "revision"),
+        sa.PrimaryKeyConstraint("key"),
+        sqlite_with_rowid=False,
     )
-    _partial("rollouts_under_way", "rollouts", ["changed_at"], "ended_at IS NULL")
+    op.create_index("rollouts_changed", "rollouts", ["changed_at"])
     op.create_table(
         "signals",
         sa.Column("key", sa.Text(), nullable=False),
