@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,11 @@ import aiohttp
 from sqlalchemy import Connection
 
 from relay.app import Relay, running
+from relay.config.load import load
+from relay.config.values import Configuration
 from relay.demo.discord import Message, StandIn
-from relay.storage import delivery, lists
+from relay.storage import delivery, lists, meta
+from relay.storage.engine import Database
 from tests.conftest import ROOT
 
 KEY = b"a-key-of-forty-characters-for-these-test"
@@ -35,9 +39,9 @@ CALM = 300.0
 
 Json = dict[str, Any]
 
-OPS = "{webhook_url_file: discord-ops, mention: ['<@&1234>']}"
+OPS = "{webhook_url_file: discord-ops, mention: ['<@&1234>'], status: false}"
 CHANNELS = f"channels: {{ops: {OPS}}}\n"
-TWO = f"channels:\n  ops: {OPS}\n  deploys: {{webhook_url_file: discord-deploys}}\n"
+TWO = f"channels:\n  ops: {OPS}\n  deploys: {{webhook_url_file: discord-deploys, status: false}}\n"
 BOTH = "routes: [{channels: [ops, deploys]}]\n"
 
 
@@ -133,6 +137,8 @@ class Place:
     clock: Clock
     port: int = 0
     env: dict[str, str] = field(default_factory=dict)
+    is_new: bool = False
+    """Whether its relay has never heard its senders before, so that what they bring along arrives."""
 
     def __post_init__(self) -> None:
         (self.folder / "flux-hmac").write_bytes(KEY)
@@ -250,6 +256,20 @@ class Running(Sender):
         self.relay.reconciler.wake()
         await self.settled()
 
+    async def later(self, seconds: float) -> None:
+        """As `skip`, and the relay has looked for what time alone brings: deadlines, rules, nights."""
+        self.clock.ahead += seconds
+        await self.looked()
+        await self.settled()
+
+    async def looked(self) -> None:
+        """Returns once the writer has looked at the time and at what commands wrote, from the beginning."""
+        for _ in range(2):
+            looks = self.relay.writer.looks
+            self.relay.writer.look()
+            await self.until(lambda looks=looks: self.relay.writer.looks > looks, "the writer looks")  # type: ignore[misc]
+        self.relay.reconciler.wake()
+
     async def skip_blocked(self, seconds: float) -> None:
         """So much later, where what is due may still not be sent: every Channel has looked again."""
         self.clock.ahead += seconds
@@ -291,10 +311,30 @@ class Running(Sender):
         return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
 
+def heard_for_long(connection: Connection, names: Sequence[str]) -> None:
+    """These senders were first heard long ago: nothing that they tell was there before the relay."""
+    for name in names:
+        meta.set_meta(connection, meta.FIRST + name, "0.0")
+
+
+def _senders(configuration: Configuration) -> list[str]:
+    return [source.name for source in configuration.sources]
+
+
+async def _heard_for_long(place: Place) -> None:
+    """Beside a relay that runs."""
+    names = _senders(load(place.file, place.env))
+    database = Database.open(place.env["RELAY_DATABASE_URL"])
+    await database.run(partial(heard_for_long, names=names))
+    await database.close()
+
+
 @asynccontextmanager
 async def relay_at(place: Place) -> AsyncIterator[Running]:
     """The relay of these files, in this process, until the block ends."""
     async with aiohttp.ClientSession() as session, running(place.file, place.env, clock=place.clock) as relay:
+        if not place.is_new:
+            await relay.writer.transact(partial(heard_for_long, names=_senders(relay.live.configuration)))
         host, port = relay.addresses[0]
         yield Running(f"http://{host}:{port}", session, place.clock, relay, place.standin)
 
@@ -341,6 +381,8 @@ async def process_at(place: Place) -> AsyncIterator[Process]:
         async with aiohttp.ClientSession() as session:
             process = Process(f"http://127.0.0.1:{place.port}", session, place.clock, child, log)
             await process.ready()
+            if not place.is_new:
+                await _heard_for_long(place)
             yield process
     finally:
         if child.returncode is None:

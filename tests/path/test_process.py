@@ -14,7 +14,7 @@ import pytest
 
 from relay.demo.discord import Kind, Limits, StandIn
 from tests.path.conftest import Start, StartProcess
-from tests.path.stage import KEY, PATIENCE, Clock, Place, Process, alert
+from tests.path.stage import CHANNELS, KEY, PATIENCE, Clock, Place, Process, alert
 
 
 @pytest.fixture
@@ -45,6 +45,7 @@ async def test_what_was_answered_202_survives_a_kill_right_after_it(place: Place
 
 async def test_kills_under_load_lose_nothing_and_send_no_burst(place: Place, process: StartProcess) -> None:
     """At random moments, ten times or for twenty seconds: three objects fail and recover; in the end each shows what was last accepted."""
+    place.configure(CHANNELS, "incidents: {flapping: {reopenings: 100}}\n")
     dice = random.Random(7)
     accepted: dict[str, bool] = {}
     names = [f"app{number}" for number in range(3)]
@@ -115,10 +116,11 @@ def _duplicates(place: Place) -> int:
 
 
 async def test_a_stop_under_load_loses_nothing_and_takes_no_long_time(place: Place, process: StartProcess) -> None:
+    place.configure(CHANNELS, "incidents: {flapping: {reopenings: 100}}\n")
     place.standin.fault(Kind.SLOW_HEADERS, match="POST", times=3, seconds=0.6)
     async with process() as running:
         accepted: dict[str, bool] = {}
-        loads = [asyncio.create_task(_load(running, f"app{number}", accepted)) for number in range(6)]
+        loads = [asyncio.create_task(_load(running, f"app{number}", accepted)) for number in range(4)]
         await asyncio.sleep(0.7)
         began = time.monotonic()
         running.kill(signal.SIGTERM)
@@ -135,10 +137,9 @@ async def test_a_stop_under_load_loses_nothing_and_takes_no_long_time(place: Pla
 
 async def test_a_relay_that_waits_for_room_stops_at_once(place: Place, process: StartProcess) -> None:
     async with process() as running:
-        now = running.clock()
-        for number in range(12):
-            await running.alerts(alert(f"A{number}", "warning", pod=f"app{number}-0", starts=now), key=f"g{number}")
-        await _logged(running.log, "why=open", times=4)
+        place.standin.fault(Kind.RETRY_AFTER_LONG, match="POST", seconds=600.0)
+        await running.fires()
+        await _logged(running.log, "outcome=Throttled")
         await asyncio.sleep(0.2)
         began = time.monotonic()
         running.kill(signal.SIGTERM)

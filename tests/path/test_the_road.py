@@ -98,7 +98,7 @@ async def test_what_comes_back_after_its_end_was_said_pages_again(relay: Running
     crash = await relay.fires()
     await relay.settled()
     await relay.resolves(crash)
-    await relay.skip(121)
+    await relay.skip(301)
     await relay.fires()
     await relay.settled()
     old, end, again = relay.messages()
@@ -180,7 +180,7 @@ async def test_a_route_without_channels_shows_nowhere(place: Place, start: Start
 
 
 async def test_two_channels_show_the_same_problem_each_at_its_own_thresholds(place: Place, start: Start) -> None:
-    calm = "{webhook_url_file: discord-deploys, page: never, notify: critical, show: error}"
+    calm = "{webhook_url_file: discord-deploys, page: never, notify: critical, show: error, status: false}"
     place.configure(f"channels:\n  ops: {OPS}\n  deploys: {calm}\n", BOTH)
     async with start() as relay:
         await relay.fires(severity="warning")
@@ -209,7 +209,7 @@ async def test_what_resolves_while_its_page_is_on_its_way_gets_its_end_and_pages
     await relay.resolves(crash)
     await relay.settled()
     assert relay.messages()[0].content.startswith("✅")
-    await relay.skip(121)
+    await relay.skip(301)
     assert [push.text[:1] for push in relay.standin.pushes] == ["🚨", "✅"]
     await relay.fires()
     await relay.settled()

@@ -8,8 +8,9 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy import Connection, Engine, create_engine, select
 
+from relay.config.edges import load_edges
 from relay.core.event import Event, Severity, Source
 from relay.core.joining import take
 from relay.core.known import Wanted
@@ -17,11 +18,13 @@ from relay.core.policy import Policy, SeverityRule
 from relay.core.routing import Route
 from relay.storage import ledger, rejects
 from relay.storage.tables import metadata
-from tests.core.make import POLICY
+from tests.core.make import NOW, POLICY
 from tests.core.make import alert as made
 from tests.core.test_joining import EVENTS
+from tests.core.test_progress import fails, ready
 from tests.path.hostile import RaisingMatchers
 from tests.path.stage import Running, alert, group
+from tests.storage.asking import count, heard
 
 
 def _poisoned(relay: Running) -> None:
@@ -76,7 +79,7 @@ def _database() -> Iterator[Connection]:
 
 
 def _apply(connection: Connection, batch: Sequence[Event], policy: Policy) -> None:
-    known = ledger.load(connection, Wanted.of(batch, policy.incidents.group))
+    known = ledger.load(connection, Wanted.of(batch, policy))
     for one in batch:
         take(known, one, policy)
     ledger.save(connection, known)
@@ -110,18 +113,39 @@ def test_a_replay_gives_the_same_rows_ids_included(events: list[Event]) -> None:
     assert _state([events], POLICY) == _state([events], POLICY)
 
 
-def _statements(count: int) -> int:
+def _statements(size: int) -> int:
     with _database() as connection:
-        said: list[str] = []
-        event.listen(connection.engine, "before_cursor_execute", lambda *args: said.append(args[2]))
-        batch = [made(f"A{number}", severity=Severity.WARNING, group=str(number)) for number in range(count)]
-        _apply(connection, batch, POLICY)
-        _apply(connection, [replace(one, effect=made(firing=False).effect) for one in batch], POLICY)
-        return len(said)
+        batch = [made(f"A{number}", severity=Severity.WARNING, group=str(number)) for number in range(size)]
+        with heard(connection) as asked:
+            _apply(connection, batch, POLICY)
+            _apply(connection, [replace(one, effect=made(firing=False).effect) for one in batch], POLICY)
+        return count(asked)
 
 
 def test_a_batch_costs_the_same_number_of_statements_whatever_its_size() -> None:
     assert _statements(2) == _statements(200)
+
+
+FAILURES = [fails(f"app-{number}", NOW + number) for number in range(8)]
+
+
+def test_what_waits_in_a_cluster_that_stands_still_is_not_read_again() -> None:
+    policy = replace(POLICY, edges=load_edges(None))
+    with _database() as connection:
+        _apply(connection, FAILURES[:7], policy)
+        known = ledger.load(connection, Wanted.of(FAILURES[7:], policy))
+        assert not known.incidents
+        moving = ledger.load(connection, Wanted.of([ready("first", NOW + 8), *FAILURES[7:]], policy))
+        assert len(moving.incidents) == 7
+
+
+def test_what_waited_while_nothing_moved_is_one_message_as_soon_as_something_does() -> None:
+    policy = replace(POLICY, edges=load_edges(None))
+    events = [*FAILURES[:7], ready("first", NOW + 8), *FAILURES[7:]]
+    at_once = _state([FAILURES[:7], events[7:]], policy)
+    assert at_once == _state([[one] for one in events], policy)
+    folded = metadata.tables["incidents"].columns.keys().index("folded_into")
+    assert sum(row[folded] is not None for row in at_once["incidents"]) == 8
 
 
 async def test_the_operators_rule_that_raises_keeps_the_relays_own_words(relay: Running) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from relay.config.edges import load_edges
 from relay.config.load import load
 from relay.config.trees import load_trees
 from relay.config.values import Configuration
@@ -11,14 +12,20 @@ from relay.core.attention import Loudness
 from relay.core.due import Why
 from relay.core.event import Source
 from relay.core.incident import Reason
+from relay.core.wording import duration
+from relay.tools import diary, rehearsal
 from relay.tools import explain as explaining
 from relay.tools.explain import Explained, as_json, bodies, guess
+from relay.tools.recorded import is_recording, recorded
+from relay.tools.rehearsal import Rehearsed, Sheet, rehearse
 from relay.tools.telling import pages
-from relay.tools.terminal import RefusedError, spelled
+from relay.tools.terminal import RefusedError, show_json, spelled
 from tests.conftest import CORPUS
 from tests.tools.payloads import NOW, alert, alertmanager, ended, flux
 
 LIBRARY = load_trees()
+EDGES = load_edges()
+DEFAULT = "cluster: homelab\nchannels: {ops: {webhook_url_file: hook, mention: ['<@&1234>']}}\n"
 TEXT = """
 channels:
   ops: {webhook_url_file: hook, mention: ["<@&1234>"]}
@@ -30,6 +37,12 @@ routes:
   - {match: ['severity="error"'], channels: [strict]}
   - {channels: [ops]}
 """
+
+
+TIMEOUT = flux(
+    reason="HealthCheckFailed",
+    message="health check failed after 5m0.03s: timeout waiting for: [Deployment/media/x status: 'InProgress']",
+)
 
 
 def configured(text: str = TEXT) -> Configuration:
@@ -137,9 +150,15 @@ def test_routes_are_told_as_far_as_they_are_asked() -> None:
 
 
 def test_what_flux_says_is_held_first_and_the_page_says_so() -> None:
+    (one,) = explained(TIMEOUT)
+    hold = one.problems[0].hold
+    assert hold > 0
+    assert f"{duration(hold)} first: what ends within is counted and never shown" in read([one])
+
+
+def test_what_only_a_commit_mends_is_not_held() -> None:
     (one,) = explained(flux())
-    assert one.problems[0].hold == 30
-    assert "30 s first" in read([one])
+    assert one.problems[0].hold == 0
 
 
 def test_a_tree_is_walked_in_the_open() -> None:
@@ -195,9 +214,10 @@ HOSTILE = alert(
 )
 
 
-def test_nothing_that_a_terminal_obeys_comes_out() -> None:
+def test_nothing_that_a_terminal_obeys_comes_out(capsys: pytest.CaptureFixture[str]) -> None:
     found = explained(alertmanager(HOSTILE))
-    for text in (read(found), json.dumps(as_json(found[0]), ensure_ascii=False)):
+    show_json(as_json(found[0]))
+    for text in (read(found), capsys.readouterr().out):
         assert all(char.isprintable() or char == "\n" for char in text)
 
 
@@ -250,3 +270,177 @@ def test_every_captured_body_is_explained_or_refused_in_words() -> None:
         assert text.strip()
         assert all(char.isprintable() or char == "\n" for char in text)
     assert pages_told > 100
+
+
+# --- a recording --------------------------------------------------------------------------------------------------------
+
+
+def recording(*sent: tuple[str, str, bytes]) -> bytes:
+    """A line for each: when, to which path, what."""
+    return b"".join(
+        json.dumps({"at": at, "to": to, "body": json.loads(body)}).encode() + b"\n" for at, to, body in sent
+    )
+
+
+def webhook_fails(name: str) -> bytes:
+    body = json.loads(
+        flux(
+            reason="ReconciliationFailed",
+            message=f"Service/media/{name} dry-run failed (InternalError): Internal error occurred: "
+            'failed calling webhook "validate.kyverno.svc-fail": failed to call webhook: '
+            'Post "https://kyverno-svc.kyverno.svc:443/validate/fail?timeout=10s": context deadline exceeded',
+        )
+    )
+    body["involvedObject"]["name"] = name
+    return json.dumps(body).encode()
+
+
+def rehearsed(content: bytes, text: str = TEXT) -> Rehearsed:
+    return rehearse(recorded(content.splitlines(), NOW), configured(text), LIBRARY, EDGES)
+
+
+def cards(found: Rehearsed) -> list[Sheet]:
+    """What ops shows beside the status message."""
+    return [sheet for sheet in found.shows["ops"] if sheet.form]
+
+
+def told(found: Rehearsed) -> str:
+    return " ".join("\n".join(spelled(line, colour=False) for line in diary.pages(found)).split())
+
+
+BEGIN = "2025-10-09T08:53:20Z"
+
+
+def test_a_file_of_deliveries_with_times_is_a_recording_and_a_payload_is_none() -> None:
+    assert is_recording(recording((BEGIN, "/flux", flux())))
+    assert is_recording(b"\n" + recording(("+0s", "/flux", flux())))
+    for content in (flux(), alertmanager(), b"", b"{", b"[]"):
+        assert not is_recording(content)
+
+
+def test_two_that_one_webhook_blocks_are_folded_under_it_by_an_edge_that_is_named() -> None:
+    found = rehearsed(
+        recording((BEGIN, "/flux", webhook_fails("apps")), ("+1m", "/flux", webhook_fails("media"))), DEFAULT
+    )
+    first, second, *_ = found.happened
+    (apps,), (media,) = first.said, second.said
+    assert apps.fold is None
+    assert ("webhook:kyverno-svc", "webhook") in apps.waits
+    assert media.fold is not None
+    assert (media.fold.root.root, media.fold.edge, media.fold.weak) == ("webhook:kyverno-svc", "webhook", False)
+    assert [one.entry.reason for one in second.decided] == [Reason.OPENED, Reason.FOLDED]
+    assert len(cards(found)) == 1
+    text = told(found)
+    assert "would be part of webhook:kyverno-svc (edge webhook)" in text
+    assert "it can heal by itself, so until it is said a second time" in text
+    assert "webhook:kyverno-svc (edge webhook): it owes nobody a sound" in text
+    assert "Flux apps is folded under" in text
+
+
+def test_what_joins_says_by_which_key() -> None:
+    crash, mismatch = alert(), alert("KubeDeploymentReplicasMismatch", "warning", deployment="sonarr")
+    found = rehearsed(
+        recording(
+            (BEGIN, "/alertmanager", alertmanager(crash)), ("+5m", "/alertmanager", alertmanager(crash, mismatch))
+        ),
+        DEFAULT,
+    )
+    again, joined = found.happened[1].said
+    assert (again.reason, joined.reason) == (Reason.REPEATED, Reason.MEMBER)
+    assert joined.joined_by.startswith("w:")
+    assert "by its workload" in told(found)
+
+
+def test_time_passes_between_deliveries_and_what_was_held_is_shown_when_its_hold_is_over() -> None:
+    found = rehearsed(recording((BEGIN, "/flux", TIMEOUT), ("+20m", "/flux", TIMEOUT)), DEFAULT)
+    assert found.happened[0].said[0].held > 0
+    shown = next(one for one in found.happened if one.sheets)
+    assert shown.to == ""
+    assert shown.at == NOW + found.happened[0].said[0].held
+    assert [sheet.sounds for sheet in shown.sheets] == [True]
+    assert "error reaches notify: error" in told(found)
+
+
+def test_a_page_an_edit_and_an_end_say_why_they_sound_or_not() -> None:
+    crash = alert()
+    found = rehearsed(
+        recording((BEGIN, "/alertmanager", alertmanager(crash)), ("+30m", "/alertmanager", alertmanager(ended(crash)))),
+        DEFAULT,
+    )
+    sheets = [sheet for one in found.happened for sheet in one.sheets]
+    assert [(sheet.pages, sheet.sounds, sheet.edits) for sheet in sheets] == [
+        (True, True, False),
+        (False, False, True),
+        (False, True, False),
+    ]
+    text = told(found)
+    assert "a page: critical reaches page: critical" in text
+    assert "an edit, which never sounds" in text
+    assert "over, since it had paged and the end has held" in text
+
+
+def test_health_beats_of_what_is_well_are_one_line() -> None:
+    beat = json.loads(flux("info", "ReconciliationSucceeded", "Reconciliation finished in 154ms, next run in 10m0s"))
+    beat["metadata"]["commit_status"] = "update"
+    lines = recording(*((f"+{minute}m", "/flux", json.dumps(beat).encode()) for minute in range(9)))
+    found = rehearsed(lines, DEFAULT)
+    text = told(found)
+    assert not cards(found)
+    assert "9 health beats of what is well: nothing changes" in text
+
+
+def test_a_note_and_a_refusal_stand_where_they_happened() -> None:
+    lines = b"".join(
+        json.dumps(one).encode() + b"\n"
+        for one in (
+            {"at": BEGIN, "to": "/flux", "body": "{nothing", "note": "the sender is broken"},
+            {"at": "+1m", "to": "/alertmanager", "body": {"a": 1}},
+        )
+    )
+    text = told(rehearsed(lines, DEFAULT))
+    assert "the sender is broken not JSON" in text
+    assert "answered 202, kept in the rejects" in text
+
+
+def test_a_recording_is_json_for_programs() -> None:
+    found = rehearsed(recording((BEGIN, "/alertmanager", alertmanager(alert()))), DEFAULT)
+    value = json.loads(json.dumps(rehearsal.as_json(found)))
+    (event,) = value["happened"][0]["events"]
+    assert event["became"] == "opened"
+    assert event["channels"] == ["ops"]
+    (request,) = value["happened"][0]["requests"]
+    assert request["pages"] is True
+    assert value["channels"]["ops"][-1]["payload"] == request["payload"]
+
+
+@pytest.mark.parametrize(
+    "lines,says",
+    [
+        (['{"at": "+0s", "to": "/flux", "body": {}}', "{"], "line 2: not JSON"),
+        (['{"at": "+0s", "to": "/flux", "body": {}}', "{}"], "line 2: no delivery"),
+        (
+            ['{"at": "+5m", "to": "/flux", "body": {}}', '{"at": "+1m", "to": "/flux", "body": {}}'],
+            "before the line above",
+        ),
+        (['{"at": "soon", "to": "/flux", "body": {}}'], "'soon' is no time"),
+        (['{"at": "2026-03-02T03:00:00", "to": "/flux", "body": {}}'], "is no time"),
+        (['{"at": "+0s", "to": "/grafana", "body": {}}'], "there is no source at '/grafana'"),
+        ([], "there is no delivery"),
+    ],
+)
+def test_what_is_no_recording_is_refused_with_its_line(lines: list[str], says: str) -> None:
+    with pytest.raises(RefusedError) as raised:
+        rehearsed("\n".join(lines).encode(), DEFAULT)
+    assert says in str(raised.value)
+
+
+def test_the_same_recording_is_told_the_same_each_time() -> None:
+    lines = recording((BEGIN, "/flux", webhook_fails("apps")), ("+1m", "/flux", webhook_fails("media")))
+    assert told(rehearsed(lines, DEFAULT)) == told(rehearsed(lines, DEFAULT))
+
+
+def test_nothing_that_a_terminal_obeys_comes_out_of_a_recording() -> None:
+    line = {"at": BEGIN, "to": "/alertmanager", "body": json.loads(alertmanager(HOSTILE)), "note": "\x1b[2J\u202enote"}
+    found = rehearsed(json.dumps(line).encode(), DEFAULT)
+    for row in diary.pages(found):
+        assert spelled(row, colour=False).isprintable()

@@ -4,16 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
 
 from relay.config.load import load
-from relay.core import joining, own
+from relay.core import joining
 from relay.core.event import Event, Source
 from relay.core.known import Known
 from relay.sources import PARSERS, Delivered
-from relay.storage import delivery, ledger
+from relay.storage import ledger
 from relay.storage.engine import Database, UnusableDatabaseError
-from relay.storage.rejects import add_reject
 from relay.tools import listing
 from relay.tools.listing import standing
 from relay.tools.terminal import RefusedError, spelled
@@ -137,44 +135,3 @@ def test_a_wrong_database_url_is_refused_without_being_told() -> None:
     with pytest.raises(RefusedError, match=r"^RELAY_DATABASE_URL: ") as raised:
         listing.looked_up({"RELAY_DATABASE_URL": "mysql://ada:hunter2@db"}, lambda _: None)
     assert "hunter2" not in str(raised.value)
-
-
-async def test_a_channel_says_what_is_due_parked_and_dead(database: Database) -> None:
-    known = await take(
-        database,
-        *events(Source.FLUX, flux()),
-        *events(Source.ALERTMANAGER, alertmanager(alert())),
-        own.webhook_dead("log", NOW, POLICY),
-    )
-    critical = next(one for one in known.incidents.values() if one.source is Source.ALERTMANAGER)
-    parked = replace(known.postings[critical.id, "ops"], parked="Discord said 50035", due_at=None)
-    gone = replace(parked, channel="gone")
-
-    await database.run(lambda connection: delivery.save_postings(connection, [parked, gone]))
-    found = await database.read(lambda connection: listing.channels_now(connection, CONFIGURATION, NOW + 120))
-    text = read(listing.told_channels(found, NOW + 120))
-    assert [one.name for one in found] == ["ops", "log", "gone"]
-    assert "ops  2 due, the oldest for 2 min; 1 parked" in text
-    assert f"parked {critical.handle}: Discord said 50035" in text
-    assert "log  its webhook is gone" in text
-    assert "no longer configured" in text
-    await database.close()
-
-
-async def test_a_channel_with_nothing_to_do_shows_all_it_should(database: Database) -> None:
-    found = await database.read(lambda connection: listing.channels_now(connection, CONFIGURATION, NOW))
-    assert read(listing.told_channels(found, NOW)).startswith("ops  shows all it should")
-    await database.close()
-
-
-async def test_rejects_are_told_newest_first_with_their_cure(database: Database) -> None:
-    def reject(connection: Connection) -> None:
-        for body in (b"first", b"x" * 3000):
-            add_reject(connection, at=NOW, source="flux", sender="flux", why="not JSON", cure="set the type", body=body)
-
-    await database.run(reject)
-    text = read(listing.told_rejects(await database.read(lambda c: listing.rejects_now(c, 10)), NOW + 60))
-    assert text.splitlines()[0] == "2  1 min ago  flux  2 KiB"
-    assert "not JSON; set the type" in text
-    assert read(listing.told_rejects([], NOW)) == "Nothing was rejected."
-    await database.close()
