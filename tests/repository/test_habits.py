@@ -46,6 +46,8 @@ NEVER = {
     "a bot's token": r"\b[MNO][A-Za-z\d_-]{23,25}\.[\w-]{6}\.[\w-]{27,}",
     "a forge's token": r"\b(?:gh[pousr]_[A-Za-z\d]{36}|git[h]ub_pat_\w{50}|glp[a]t-[\w-]{20})",
     "a cloud's key": r"\bAKI[A][A-Z\d]{16}\b",
+    "a bearer's token": r"(?i:\bbearer\s+)(?=\S*[a-z])(?=\S*[A-Z])(?=\S*\d)[\w.~+/-]{20,}",
+    "a token with its claims": r"\beyJ[\w-]{10,}\.ey[J][\w-]{10,}\.[\w-]{40,}",
     "a private key": r"-----BEGI[N] [A-Z ]*PRIVATE KEY|AGE-SECRE[T]-KEY-1",
     "who or what typed it": r"(?i)\b(?:clau[d]e|anthr[o]pic|chatg[p]t|copil[o]t|co-auth[o]red-by)\b",
 }
@@ -72,7 +74,9 @@ SAMPLES = {
     "a bot's token": ["M" + "Tk4NjIyNDgzNDcxOTI1MjQ4" + ".Cl2FMQ." + "ZnCjm1XVW7vRze4b7Cq4se7kKWs"],
     "a forge's token": ["gh" + "p_" + "a1" * 18],
     "a cloud's key": ["AKI" + "A" + "Q7" * 8],
-    "a private key": ["-----BEGI" + "N EC PRIVATE KEY-----"],
+    "a bearer's token": ["Authorization: Bear" + "er " + "kX3_v" * 5, "bear" + "er\t" + "Ab1." * 8],
+    "a token with its claims": ["ey" + "JhbGciOiJSUzI1NiJ9" + ".ey" + "JzdWIiOiJtZSJ9." + "s1g_" * 11],
+    "a private key": ["-----BEGI" + "N EC PRIVATE KEY-----", "AGE-SECRE" + "T-KEY-1QQQQ"],
     "who or what typed it": ["Co-" + "authored-by: somebody"],
 }
 
@@ -85,7 +89,8 @@ def test_each_pattern_finds_what_it_is_for(what: str) -> None:
 
 def test_what_only_looks_private_may_be_written() -> None:
     example = "webhooks/123456789012345678/" + "x" * 68
-    harmless = ("192.0.2.10", "cidr: 10.0.0.0/8", "v1.10.2.3.4", "/data/relay.db", example)
+    word = "Authorization: Bearer the-token-of-this-source"
+    harmless = ("192.0.2.10", "cidr: 10.0.0.0/8", "v1.10.2.3.4", "/data/relay.db", example, word)
     for text in harmless:
         assert not any(re.search(pattern, text) for pattern in NEVER.values()), text
 
