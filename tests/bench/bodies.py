@@ -22,8 +22,8 @@ _ERROR: Final = (
 _FINISHED: Final = "Reconciliation finished in 1.20417s, next run in 10m0s"
 
 
-def flux(name: str, at: float, *, failed: bool = True, episode: int = 1) -> bytes:
-    """What kustomize-controller says of one Kustomization at the sender's time `at`."""
+def flux(name: str, at: float, *, failed: bool = True, episode: int = 1, said: str = "") -> bytes:
+    """What kustomize-controller says of one Kustomization at the sender's time `at`; why it failed is what is `said`, if anything."""
     body = {
         "involvedObject": {
             "kind": "Kustomization",
@@ -35,7 +35,7 @@ def flux(name: str, at: float, *, failed: bool = True, episode: int = 1) -> byte
         },
         "severity": "error" if failed else "info",
         "timestamp": datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "message": _ERROR.format(name=name, episode=episode) if failed else _FINISHED,
+        "message": said or (_ERROR.format(name=name, episode=episode) if failed else _FINISHED),
         "reason": "ReconciliationFailed" if failed else "ReconciliationSucceeded",
         "metadata": {
             "revision": "main@sha1:3ebb95c7d1f4a2b60c9e85f7a1d2c3b4e5f60718",

@@ -6,12 +6,17 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from statistics import median, quantiles
 from typing import Final
 
+from sqlalchemy import Connection
+
+from relay.core.event import Event
 from relay.core.facts import Facts
+from relay.core.policy import Policy
 from relay.core.tree import Library
 from tests.bench import bodies, machine, stage
 from tests.bench.load import Result
@@ -37,7 +42,7 @@ class Figure:
     @property
     def ratio(self) -> float | None:
         """How well the goal is reached: 1 is just, more is better."""
-        if self.goal is None:
+        if not self.goal or not self.value:
             return None
         return self.goal / self.value if self.most else self.value / self.goal
 
@@ -201,6 +206,81 @@ def _cost(run: Result) -> float:
     return run.cpu / run.count * 1e6
 
 
+# --- many open ----------------------------------------------------------------------------------------------------------
+
+
+def crowded() -> Iterator[Figure]:
+    """What applying a batch costs with few Incidents open and with many: openings that fold or wait, and repeats."""
+    few, many = 10, 10_000
+    taken = asyncio.run(_applying(few, many, rounds=9))
+    yield Figure(f"applying an event, {few} Incidents open", taken[few], "µs")
+    yield Figure(f"applying an event, {many:,} Incidents open", taken[many], "µs")
+    yield at_most("… of the same with few", [median(taken[many]) / median(taken[few])], 1.25, "×")
+
+
+async def _applying(*crowds: int, rounds: int) -> dict[int, list[float]]:
+    """Microseconds of CPU for an event, in turns, with so many Incidents open; each measured batch is undone."""
+    from relay.config.edges import load_edges
+    from relay.config.live import composed
+    from relay.config.trees import load_trees
+    from relay.core.attention import ChannelPolicy
+    from relay.core.labels import Matchers
+    from relay.core.routing import Route
+    from relay.storage.engine import Database
+
+    plain = Policy(channels={"ops": ChannelPolicy("ops")}, routes=(Route(Matchers(), ("ops",)),))
+    policy = composed(plain, load_trees(None), load_edges(None))
+    taken: dict[int, list[float]] = {crowd: [] for crowd in crowds}
+    with stage.folder() as place:
+        databases = {crowd: Database.open(f"sqlite:///{place}/{crowd}.db") for crowd in crowds}
+        for crowd, database in databases.items():
+            await database.migrate()
+            for start in range(0, crowd, 250):
+                await database.run(partial(_apply, events=_openings(start, min(250, crowd - start)), policy=policy))
+        for number in range(rounds):
+            batch = [*_openings(20_000 + 100 * number, 100), *_openings(0, 10, later=60.0)]
+            for crowd, database in databases.items():
+                with suppress(_UndoneError):
+                    await database.run(partial(_apply, events=batch, policy=policy, taken=taken[crowd]))
+        for database in databases.values():
+            await database.close()
+    return taken
+
+
+class _UndoneError(Exception):
+    """A batch was measured, and must leave nothing behind."""
+
+
+def _apply(connection: Connection, events: list[Event], policy: Policy, taken: list[float] | None = None) -> None:
+    """Take `events` as the writer would; with `taken` measure it, and raise so that it is undone."""
+    from relay.writer import applied
+
+    began = time.process_time()
+    applied(connection, [[event] for event in events], policy, 0.0)
+    if taken is not None:
+        taken.append((time.process_time() - began) / len(events) * 1e6)
+        raise _UndoneError
+
+
+def _openings(start: int, count: int, later: float = 0.0) -> list[Event]:
+    """Failures of so many objects: of ten four that stand for themselves, two that wait for a cause, and four alerts about pods."""
+    from relay.core.policy import SourcePolicy
+    from relay.sources import alertmanager, flux
+    from relay.sources.delivered import Delivered
+
+    now, events = 1_760_000_000.0 + later, list[Event]()
+    for number in range(start, start + count):
+        name = f"app-{number}"
+        if number % 10 < 6:
+            waits = "dependency 'flux-system/base' is not ready" if number % 10 < 2 else ""
+            found = flux.parse(bodies.flux(name, now, said=waits), SourcePolicy("flux"), Policy(), now)
+        else:
+            pod = {"alertname": "KubePodNotReady", "severity": "warning", "namespace": name, "pod": f"{name}-0"}
+            found = alertmanager.parse(bodies.alerts([pod], now), SourcePolicy("alertmanager"), Policy(), now)
+        events += found.events if isinstance(found, Delivered) else ()
+    return events
+
+
 # --- the worst ----------------------------------------------------------------------------------------------------------
 
 
@@ -231,11 +311,11 @@ def parts() -> Iterator[Figure]:
     from relay.core.card import Form
     from relay.core.joining import take
     from relay.core.known import Known
-    from relay.core.policy import Policy, SourcePolicy
+    from relay.core.policy import SourcePolicy
     from relay.discord.message import render
     from relay.sources import alertmanager, flux
 
-    now, policy = 1_760_000_000.0, Policy(flux_hold=0.0)
+    now, policy = 1_760_000_000.0, Policy(holds={"flux": 0.0})
     labels = {
         "alertname": "KubePodCrashLooping",
         "severity": "critical",
@@ -312,6 +392,7 @@ ALL: Final[dict[str, Callable[[], Iterator[Figure]]]] = {
     "discord": discord,
     "start": start,
     "memory": memory,
+    "crowded": crowded,
     "worst": worst,
     "parts": parts,
     "trees": trees,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -12,13 +13,16 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from relay.storage.engine import Database
 from tests.bench.bodies import KEY
 from tests.bench.load import Plan, Result
 from tests.bench.machine import ROOT, free_port, process, wait_until_ready
 from tests.bench.peers import WEBHOOK
+from tests.path.stage import heard_for_long
 
 _CONFIGURATION: Final = """\
 sources:
@@ -81,7 +85,15 @@ def relay(place: Path, api: str, database: str = "", *, again: bool = False) -> 
             wait_until_ready(port, running)
     with process("relay", "serve", env=env) as running:
         wait_until_ready(port, running)
+        asyncio.run(_heard_for_long(env["RELAY_DATABASE_URL"]))
         yield Server(port, running.pid)
+
+
+async def _heard_for_long(url: str) -> None:
+    """What is sent is news: what was there before the relay would share one message."""
+    database = Database.open(url)
+    await database.run(partial(heard_for_long, names=("flux", "alertmanager")))
+    await database.close()
 
 
 def settings(here: Path, api: str, database: str = "") -> dict[str, str]:

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from relay.demo import traffic
+from relay.demo.discord import Message
 from relay.demo.play import ROLE, NotShownError, Stage, staged, tell, verdict
+from relay.demo.tally import is_status
 from relay.demo.traffic import Keys, Scene, Sent, post, scenes, seconds
 from tests.conftest import ROOT
 
@@ -21,6 +23,11 @@ KEYS = Keys("key", "token")
 
 def silent(_: str) -> None:
     """Say nothing."""
+
+
+def cards(stage: Stage) -> list[Message]:
+    """What the channel shows but for its status message."""
+    return [message for message in stage.standin.messages() if not is_status(message)]
 
 
 def first(scene: Scene, steps: int) -> list[Scene]:
@@ -41,18 +48,35 @@ async def test_the_story_leaves_the_channel_as_it_must_and_its_figures_are_those
         assert counted.deliveries == counted.accepted == len(sent)
         alerts = sum(len(one.alertmanager.alerts) for one in sent if one.alertmanager)
         assert counted.events == alerts + sum(one.flux is not None for one in sent)
-        assert counted.posts == len(stage.standin.messages())
-        assert counted.edits == sum(len(message.history) - 1 for message in stage.standin.messages())
+        assert counted.posts == len(cards(stage))
+        assert counted.edits == sum(len(message.history) - 1 for message in cards(stage))
         assert counted.posts + counted.edits < counted.deliveries
         assert (counted.rings, counted.pages, counted.throttled) == (len(stage.standin.pushes), 1, 0)
         stage.standin.assert_never_two_in_flight_per_webhook()
+
+
+async def test_the_channel_has_a_pinned_message_that_says_how_all_is() -> None:
+    story = first(scenes()[2], 2)
+    async with staged(story) as stage:
+        (hello,) = stage.standin.messages()
+        assert hello.pinned
+        assert hello.silent
+        assert hello.content == "🛠️ homelab: the relay is connected, and has heard nothing yet"
+        await tell(stage, story, silent)
+        stage.skip(60)
+        async with asyncio.timeout(20):
+            while "open problem" not in hello.content:
+                stage.skip(10)
+                await asyncio.sleep(0.05)
+        assert hello.content == "🚨 homelab: 1 open problem, worst: PVC media/photos is filling up"
+        assert sum(is_status(message) for message in stage.standin.messages()) == 1
 
 
 async def test_five_failures_are_one_message_and_one_sound() -> None:
     story = first(scenes()[0], 2)
     async with staged(story) as stage:
         await tell(stage, story, silent)
-        assert [len(message.history) for message in stage.standin.messages()] == [1]
+        assert [len(message.history) for message in cards(stage)] == [1]
         assert len(stage.standin.pushes) == 1
 
 
@@ -60,7 +84,7 @@ async def test_the_page_is_a_new_message_that_calls_the_role_and_no_other() -> N
     story = first(scenes()[2], 2)
     async with staged(story) as stage:
         await tell(stage, story, silent)
-        pointer, page = stage.standin.messages()
+        pointer, page = cards(stage)
         assert page.content.startswith("🚨")
         assert page.id in pointer.content
         assert [push.mentioned.roles for push in stage.standin.pushes] == [(ROLE,)]
@@ -70,7 +94,7 @@ async def test_the_hostile_message_rings_nobody_and_gives_nothing_away() -> None
     story = [scenes()[4]]
     async with staged(story) as stage:
         await tell(stage, story, silent)
-        (message,) = stage.standin.messages()
+        (message,) = cards(stage)
         assert stage.standin.pushes == []
         assert not message.now.mentioned
         assert "not-a-real-one" not in message.text
@@ -86,7 +110,7 @@ async def test_a_story_is_told_in_the_past_and_ends_now() -> None:
         assert stage.clock.behind > told
         await tell(stage, story, silent)
         assert stage.clock.behind == pytest.approx(0, abs=1)
-        posted = [message.created_at for message in stage.standin.messages()]
+        posted = [message.created_at for message in cards(stage)]
         assert posted == sorted(posted)
         assert posted[-1] - posted[0] > 3600
 
@@ -110,7 +134,7 @@ async def test_a_channel_that_shows_something_else_is_told_apart_in_sentences() 
         assert "1 pages, not 0" in await wrong_after(stage, story[1:])
         loose = story[1].model_copy(update={"never": ("guestbook",)})
         assert "'guestbook' stands where" in await wrong_after(stage, [story[0], loose])
-        stage.standin.delete_message(stage.standin.messages()[0].id)
+        stage.standin.delete_message(cards(stage)[0].id)
         assert "no message begins with ↪ and names media/photos" in await wrong_after(stage, story)
 
 
@@ -122,9 +146,9 @@ async def test_a_sender_with_a_wrong_key_is_told() -> None:
 
 
 async def test_a_discord_that_is_away_is_told_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relay.demo.play._PATIENCE", 0.3)
     story = [scenes()[5]]
     async with staged(story) as stage:
+        monkeypatch.setattr("relay.demo.play._PATIENCE", 0.3)
         stage.standin.ban(3600)
         with pytest.raises(NotShownError, match="the channel does not show within"):
             await tell(stage, story, silent)
