@@ -274,9 +274,10 @@ def reopened(
         posting = replace(posting, end_shown_at=None)
     if posting.end_shown_at is None:
         return changed(posting, incident, policy, now, severity=severity, name=name, hush=hush, old=old)
+    goes_on = min(posting.severity, incident.effects.worst)  # Of what is folded into it, as far as it was routed here.
     heard = replace(
         posting,
-        severity=severity,
+        severity=max(severity, goes_on),
         paged_severity=Severity.NONE,
         paged_for=(),
         paged_at=None,

@@ -16,7 +16,7 @@ from relay.core.event import Effect, Event, Instant, Severity, Source
 from relay.core.identity import incident_id, raised
 from relay.core.incident import Firing, Incident, Reason
 from relay.core.known import Entry, Known, KnownObject, keys_of
-from relay.core.policy import Expected, Policy
+from relay.core.policy import Expected, Hold, Policy
 from relay.core.posting import Posting
 from relay.core.routing import channels_of
 from relay.core.signal import Applied, Signal, State
@@ -390,7 +390,8 @@ def close(
     by: str = "",
 ) -> Reason:
     """It is over. What ended within its hold is counted and never shown; all else becomes a record in every Channel it was shown in."""
-    if now < incident.visible_at and not any(posting.shown for posting in known.postings_of(incident.id)):
+    held = incident.hold is not Hold.NONE and now < incident.visible_at
+    if held and not any(posting.shown for posting in known.postings_of(incident.id)):
         reason = Reason.HEALED
         _count_healed(known, incident, now)
     after = replace(

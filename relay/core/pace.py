@@ -142,6 +142,13 @@ class Pace:
             return replace(self, webhook=replace(webhook, posts=webhook.posts.closed(until)))
         return replace(self, webhook=replace(webhook, edits=webhook.edits.closed(until)))
 
+    def recalled(self, wait: str) -> Pace:
+        """With the wait of `told_wait`, that was told before a crash: whatever it was meant for, this webhook keeps still."""
+        until, _, whose = wait.partition(" ")
+        if whose == "host":
+            return replace(self, host=self.host.closed(float(until)))
+        return self.paused(Route.POST, float(until)).paused(Route.EDIT, float(until))
+
     def told(self, route: Route, outcome: Outcome, info: RateInfo, at: Instant) -> Pace:
         """What the answer says about waiting. `Retry-After` overrides what the bucket's headers claim."""
         match outcome:
@@ -162,6 +169,17 @@ class Pace:
                 if info.remaining == 0 and info.reset_after is not None:
                     return self.paused(route, at + info.reset_after)
                 return self
+
+
+def told_wait(outcome: Outcome, at: Instant) -> str | None:
+    """The wait that `outcome` tells, to be written down: until when, and whether it is the host's; None where it tells none."""
+    match outcome:
+        case Throttled(seconds=seconds, scope=scope):
+            return f"{at + seconds!r} {'host' if scope is Scope.GLOBAL else 'webhook'}"
+        case Unavailable(host=True, seconds=seconds):
+            return f"{at + (seconds or EDGE_BAN)!r} host"
+        case _:
+            return None
 
 
 def backoff(tries: int, dice: float, most: float = MAX_BACKOFF) -> float:

@@ -80,6 +80,8 @@ class Place:
 
     pace: PlacePace = field(default_factory=PlacePace)
     last_post_at: Instant | None = None
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """To post, one webhook at a time: each sees what the one before it has spent."""
 
     def remember(self, posts: Iterable[Instant], *, joined: bool) -> None:
         """Posts of a webhook that posts here, from before it was known to do so; and whether Discord counts edits among them."""
@@ -153,6 +155,11 @@ class Line:
                 self.pace = self.pace.after(Route(attempt.route), at)
         self.place = Place()  # Which one it is, Discord has yet to say.
         self.remembered = tuple(posts)
+
+    def recall(self, wait: str | None) -> None:
+        """The wait that Discord told this webhook last, if it told one; what is past matters no more."""
+        if wait:
+            self.pace = self.pace.recalled(wait)
 
     @property
     def pace(self) -> Pace:

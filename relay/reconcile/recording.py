@@ -268,6 +268,8 @@ def moved_in(c: Connection, line: Line, policy: ChannelPolicy, now: Instant) -> 
         for posting, incident in delivery.standing_elsewhere(c, line.name, line.webhook.id, line.webhook.thread)
     ]
     delivery.save_postings(c, moved)
+    rooms = delivery.taking(c, line.name, line.webhook.id)
+    delivery.take_no_more(c, [one.message.id for one in rooms if one.message.thread != line.webhook.thread])
     return len(moved)
 
 

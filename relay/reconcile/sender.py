@@ -45,6 +45,8 @@ BREATH: Final = 0.05
 """Seconds between two looks that found nothing to send, at least."""
 LOOK_EVERY: Final = 15.0
 """Seconds between two looks at the database when no wake-up came: a lost one costs at most this."""
+WAITS: Final = "waits:"
+"""Before a webhook's id: the wait that Discord told it last, for a relay that starts within it."""
 JOINED: Final = "joined:"
 """Before a Discord channel's id: the mark that edits count among its new messages, as Discord once told us."""
 RENEW_EVERY: Final = 4.0
@@ -271,6 +273,9 @@ class Reconciler:
         """Ask Discord once where the webhook posts: a cheap probe, and what jump links and shared limits need."""
         if line.failures == 0:
             line.remember(await self._remembered(line.webhook.id), self._clock())
+            line.recall(await self._database.read(lambda c: meta.get_meta(c, WAITS + line.webhook.id)))
+            if line.ready_at(Route.EDIT, self._clock()) > self._clock():
+                return 0.0
         answer, info = await self._client.look(line.webhook.id, line.webhook.token)
         now = self._clock()
         match answer:
@@ -321,6 +326,16 @@ class Reconciler:
     # --- sending and recording ------------------------------------------------------------------------------------------
 
     async def _send(self, line: Line, request: Request) -> None:
+        """Make the request; a new message only if no other webhook of its Discord channel has spent the room for it meanwhile."""
+        if request.route is not Route.POST:
+            await self._ask(line, request)
+            return
+        async with line.place.turn:
+            now = self._clock()
+            if line.ready_at(Route.POST, now) <= now:
+                await self._ask(line, request)
+
+    async def _ask(self, line: Line, request: Request) -> None:
         """Attempt committed, request, outcome committed. A crash in between may show one new message twice, and nothing else."""
         webhook, message = line.webhook, request.message
         started = self._clock()
@@ -350,6 +365,8 @@ class Reconciler:
 
         def settle(c: Connection) -> None:
             delivery.end_attempt(c, attempt, now, word)
+            if (wait := pace.told_wait(outcome, now)) is not None:
+                meta.set_meta(c, WAITS + webhook.id, wait)
             if isinstance(outcome, Sent):
                 self._shown(c, line, request, outcome)
             else:

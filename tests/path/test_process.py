@@ -135,6 +135,20 @@ async def test_a_stop_under_load_loses_nothing_and_takes_no_long_time(place: Pla
     assert _duplicates(place) == 0, "a stop in time knows what it sent"
 
 
+async def test_a_wait_that_discord_told_is_kept_over_a_kill(place: Place, process: StartProcess) -> None:
+    async with process() as running:
+        place.standin.fault(Kind.RETRY_AFTER_LONG, match="POST", seconds=600.0)
+        await running.fires()
+        await _logged(running.log, "outcome=Throttled")
+        await asyncio.sleep(0.3)
+        running.kill()
+        await running.ended()
+    asked = len(place.standin.requests)
+    async with process():
+        await asyncio.sleep(1.5)
+        assert len(place.standin.requests) == asked, "not even to ask where the webhook posts"
+
+
 async def test_a_relay_that_waits_for_room_stops_at_once(place: Place, process: StartProcess) -> None:
     async with process() as running:
         place.standin.fault(Kind.RETRY_AFTER_LONG, match="POST", seconds=600.0)
