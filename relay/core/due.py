@@ -283,6 +283,7 @@ def reopened(
         paged_at=None,
         pages_made=posting.pages_owed,
         end_shown_at=None,
+        arrived=old,
     )
     if policy.loudness(severity) is Loudness.NOTIFY and hush is None:
         heard = replace(heard, shown=0, message=None)  # An edit would not sound; the record of the last time stays one.

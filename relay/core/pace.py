@@ -59,7 +59,7 @@ class Bucket:
         """The earliest instant at which one more request breaks no limit and leaves `kept` of each window; `now` if it is so already."""
         earliest = max(now, self.closed_until)
         for window in self.windows:
-            limit = max(1, window.limit - kept)
+            limit = window.limit - kept if window.limit > kept else window.limit  # Of a burst nothing can be kept.
             if len(self.past) >= limit:
                 earliest = max(earliest, self.past[-limit] + window.seconds)
         return earliest
@@ -91,7 +91,7 @@ class WebhookPace:
 class PlacePace:
     """What all webhooks of one Discord channel share. `joined`: Discord counts edits among the new messages here, and said so."""
 
-    posts: Bucket = Bucket((Window(POSTS, MINUTE),))
+    posts: Bucket = Bucket((Window(4, 2.1), Window(POSTS, MINUTE)))
     old_edits: Bucket = Bucket((Window(1, 3.0),))
     joined: bool = False
 

@@ -80,8 +80,15 @@ class Place:
 
     pace: PlacePace = field(default_factory=PlacePace)
     last_post_at: Instant | None = None
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """To post, one webhook at a time: each sees what the one before it has spent."""
+    flying: int = 0
+    """New messages that are on their way here: their slots are taken, though nobody answered yet."""
+
+    def taken(self, now: Instant) -> PlacePace:
+        """Its budget, as if what is on its way were answered now."""
+        posts = self.pace.posts
+        for _ in range(self.flying):
+            posts = posts.after(now)
+        return replace(self.pace, posts=posts)
 
     def remember(self, posts: Iterable[Instant], *, joined: bool) -> None:
         """Posts of a webhook that posts here, from before it was known to do so; and whether Discord counts edits among them."""
@@ -171,10 +178,13 @@ class Line:
 
     def ready_at(self, route: Route, now: Instant) -> Instant:
         """The earliest instant at which one more request of this route breaks no limit; `now` if that is so already."""
-        return self.pace.ready_at(route, now)
+        return self._taken(now).ready_at(route, now)
+
+    def _taken(self, now: Instant) -> Pace:
+        return Pace(self.own.pace, self.place.taken(now), self.host.pace)
 
     def budget(self, now: Instant) -> Budget:
-        pace = self.pace
+        pace = self._taken(now)
         return Budget(
             pages_at=pace.ready_at(Route.POST, now),
             posts_at=pace.ready_at(Route.POST, now, kept=KEPT),

@@ -326,14 +326,15 @@ class Reconciler:
     # --- sending and recording ------------------------------------------------------------------------------------------
 
     async def _send(self, line: Line, request: Request) -> None:
-        """Make the request; a new message only if no other webhook of its Discord channel has spent the room for it meanwhile."""
-        if request.route is not Route.POST:
+        """Where there still is room for it: another webhook of its Discord channel may have taken the slot meanwhile."""
+        if request.message is not None:
             await self._ask(line, request)
-            return
-        async with line.place.turn:
-            now = self._clock()
-            if line.ready_at(Route.POST, now) <= now:
+        elif line.ready_at(Route.POST, self._clock()) <= self._clock():
+            line.place.flying += 1
+            try:
                 await self._ask(line, request)
+            finally:
+                line.place.flying -= 1
 
     async def _ask(self, line: Line, request: Request) -> None:
         """Attempt committed, request, outcome committed. A crash in between may show one new message twice, and nothing else."""
