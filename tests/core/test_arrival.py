@@ -92,6 +92,15 @@ def test_what_is_over_before_it_has_gathered_is_one_quiet_line() -> None:
     assert (ears.heard, ears.seen) == ([], [Why.CAME_AND_WENT])
 
 
+def test_what_came_and_went_and_is_back_is_news() -> None:
+    ears = arriving()
+    ears.take(alert(severity=Severity.ERROR, starts_at=NOW - HOUR))
+    ears.resolves(severity=Severity.ERROR)
+    ears.later(300)
+    ears.fires(severity=Severity.ERROR)
+    assert (ears.heard, ears.seen) == (["notify: open"], [Why.CAME_AND_WENT, Why.OPEN])
+
+
 def test_at_night_it_is_silent_and_told_in_the_morning() -> None:
     ears = arriving(channel=replace(OPS, hours=Hours(time(8), time(10), UTC)))  # It is 08:53.
     ears.take(alert(severity=Severity.CRITICAL, starts_at=NOW - HOUR))

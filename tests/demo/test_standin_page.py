@@ -49,6 +49,15 @@ def test_no_asset_parses_markup_or_names_another_host(name: str) -> None:
     assert not foreign
 
 
+async def test_what_a_person_pins_stands_above_all_others(talk: Talk, standin: StandIn, tmp_path: Path) -> None:
+    pinned = await talk.post({"content": "how all is"})
+    await talk.post({"content": "something else"})
+    standin.pin(str(pinned.json["id"]))
+    page = await look(talk.api.removesuffix("/api/v10") + "/channels/20", tmp_path)
+    assert re.search(rf'<a class="pin" href="#m-{pinned.json["id"]}"[^>]*>.*?how all is</span></a>', page)
+    assert page.count('class="pin"') == 1
+
+
 async def test_the_state_holds_messages_and_rings_and_no_token(talk: Talk, standin: StandIn) -> None:
     standin.add_role("5", "oncall")
     loud = await talk.post({"content": "<@&5> loud", "allowed_mentions": {"roles": ["5"]}})
