@@ -453,6 +453,7 @@ def _channel_policy(name: str, model: ChannelModel | None, hours: Hours | None) 
         remind=None if model.remind is None else seconds(model.remind),
         fallback=model.fallback,
         status=model.status,
+        weekly=model.weekly,
         hours=hours,
     )
 

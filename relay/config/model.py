@@ -397,6 +397,8 @@ class ChannelModel(Model):
     """The channel that shows this one's pages too while its webhook is dead."""
     status: bool = True
     """Keep the status message, made to be pinned."""
+    weekly: bool = False
+    """On Monday morning say in one quiet line what the last week came to."""
 
     @model_validator(mode="after")
     def _louder_is_rarer(self) -> ChannelModel:

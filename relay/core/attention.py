@@ -45,6 +45,7 @@ class ChannelPolicy:
     remind: float | None = None
     fallback: str | None = None
     status: bool = True
+    weekly: bool = False
     hours: Hours | None = None
     """Its nights, in which only a page sounds."""
 

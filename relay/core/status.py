@@ -216,6 +216,23 @@ class Status:
         return f"{sign} {where}{plural(self.count, 'open problem')}{named}"
 
 
+@dataclass(frozen=True, slots=True)
+class Week:
+    """What a week came to in one Channel; events without those that only say that all is well."""
+
+    events: int
+    cards: int
+    pages: int
+    healed: int
+    """Problems that nobody was shown, since they healed by themselves."""
+
+    def said(self, cluster: str) -> str:
+        """`homelab, last week: 412 events, 9 cards, 2 pages; 3 healed by themselves`."""
+        where = f"{cluster}, last week" if cluster else "Last week"
+        said = f"{where}: {plural(self.events, 'event')}, {plural(self.cards, 'card')}, {plural(self.pages, 'page')}"
+        return f"{said}; {self.healed} healed by themselves" if self.healed else said
+
+
 def away(seconds: float) -> str:
     """The note of a relay that did not run for so long."""
     return f"did not run for {duration(seconds)}, and catches up"

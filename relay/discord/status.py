@@ -117,3 +117,8 @@ def log(head: str, lines: Sequence[str], *, editing: bool) -> Payload:
     text = "\n".join(escape(shortened(line, LINE)) for line in lines)
     content = plain(shortened(f"🔄 {head}", LINE))
     return notice(content, (Embed(text, ROLLING),), loudness=Loudness.QUIET, editing=editing)
+
+
+def week(said: str, *, editing: bool) -> Payload:
+    """The Message that says what a week came to: one line, without a sound."""
+    return notice(plain(shortened(f"🟢 {said}", 120)), (), loudness=Loudness.QUIET, editing=editing)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Final
 
@@ -27,12 +27,14 @@ from relay.core.wording import plural
 from relay.discord import status as shown
 from relay.discord.message import Payload
 from relay.reconcile.line import Line, Request
-from relay.storage import bulletins, delivery
+from relay.storage import bulletins, delivery, meta
 from relay.storage import quiet as quiets
 from relay.storage.bulletins import STATUS, Bulletin
 from relay.storage.engine import Database
 
 DAY: Final = 86400.0
+MORNING: Final = 8
+"""The hour of Monday from which on the last week is told."""
 LOOK_EVERY: Final = 5.0
 """Seconds between two looks at one Channel's status: it is read, not found by an index."""
 
@@ -67,7 +69,7 @@ class Bulletins:
             return None
         self._since = self._since or now
         self._looked[line.name] = now
-        return await self._status_due(line, now) or await self._log_due(line, now)
+        return await self._status_due(line, now) or await self._log_due(line, now) or await self._week_due(line, now)
 
     async def _status_due(self, line: Line, now: Instant) -> Request | None:
         policy = self._configuration().policy.channels.get(line.name)
@@ -97,6 +99,25 @@ class Bulletins:
             return None
         head = f"{configuration.policy.cluster}: {plural(len(rolled), 'revision')} today".removeprefix(": ")
         return _request(line, bulletin, message, said, now, lambda editing: shown.log(head, lines, editing=editing))
+
+    async def _week_due(self, line: Line, now: Instant) -> Request | None:
+        """Once the last week is over, one line that says what it came to; of a week that was seen whole."""
+        configuration = self._configuration()
+        policy = configuration.policy.channels.get(line.name)
+        if policy is None or not policy.weekly:
+            return None
+        today = datetime.fromtimestamp(now, configuration.zone)
+        morning = today.replace(hour=MORNING, minute=0, second=0, microsecond=0)
+        monday = (morning - timedelta(days=today.weekday())).timestamp()
+        kind = f"week {monday:.0f}"
+        bulletin, message = await self._database.read(lambda c: _found(c, line, kind))
+        begun = await self._database.read(lambda c: meta.get_meta(c, bulletins.BEGUN))
+        since = monday - 7 * DAY
+        if now < monday or bulletin.shown_at is not None or begun is None or float(begun) > since:
+            return None
+        week = await self._database.read(lambda c: bulletins.week_of(c, line.name, since))
+        said = week.said(configuration.policy.cluster)
+        return _request(line, bulletin, message, said, now, lambda editing: shown.week(said, editing=editing))
 
     async def _status(self, line: Line, now: Instant) -> Status:
         configuration = self._configuration()

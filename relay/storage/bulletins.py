@@ -9,10 +9,11 @@ from sqlalchemy import Connection, exists, func, select
 
 from relay.core import status
 from relay.core.event import Instant, Severity, Source
-from relay.core.incident import Incident
+from relay.core.incident import Incident, Reason
 from relay.core.posting import Message, Posting
 from relay.core.rollout import Rollout
-from relay.storage import meta
+from relay.core.status import Week
+from relay.storage import meta, tally
 from relay.storage.engine import Rows
 from relay.storage.rows import to_incident, to_message, to_posting, to_rollout
 from relay.storage.tables import bulletins, heartbeats, incidents, messages, objects, postings, rollouts, signals
@@ -195,6 +196,26 @@ def last_over(connection: Connection, channel: str) -> tuple[Incident, Posting] 
         return None
     cells = tuple(row)
     return to_incident(cells[: len(incidents.columns)]), to_posting(cells[len(incidents.columns) :])
+
+
+WELL: Final = f"{Source.FLUX.value}/{Reason.UNKNOWN_RESOLVE.value}"
+"""In the tally: what only says that all is well, health beats of what was not broken."""
+
+
+def week_of(connection: Connection, channel: str, since: Instant) -> Week:
+    """What came to pass since then, and what of it `channel` showed."""
+    told = tally.told_since(connection, since)
+    events = sum(count for word, count in told.items() if word != WELL and not word.startswith(Source.RELAY.value))
+    recent = incidents.c.closed_at.is_(None) | (incidents.c.closed_at >= since)
+    shown = (
+        select(func.count(), func.coalesce(func.sum(postings.c.pages_made), 0))
+        .join(incidents, incidents.c.id == postings.c.incident)
+        .where(postings.c.channel == channel, postings.c.shown > 0, recent)
+    )
+    cards, pages = connection.execute(shown).one()
+    over = (incidents.c.closed_at >= since) & (incidents.c.reason == Reason.HEALED.value)
+    healed = connection.execute(select(func.count()).select_from(incidents).where(over)).scalar_one()
+    return Week(events, int(cards), int(pages), int(healed))
 
 
 def rollouts_since(connection: Connection, since: Instant, most: int = 50) -> list[Rollout]:

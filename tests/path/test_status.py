@@ -1,10 +1,13 @@
 """The status message: the first thing a new installation posts, and the last thing that every change waits for."""
 
 import asyncio
+import time
+from datetime import UTC, datetime
 
 import pytest
 
 from relay.demo.discord import Message
+from relay.storage import bulletins, meta
 from tests.path.stage import Place, Running, event, recovery, relay_at
 
 WITH_STATUS = "channels: {ops: {webhook_url_file: discord-ops, mention: ['<@&1234>']}}\n"
@@ -166,3 +169,37 @@ async def test_a_channel_of_rollouts_keeps_one_quiet_message_for_a_day(place: Pl
         assert log.silent
         assert log.content == "🔄 homelab: 1 revision today"
         assert not relay.messages("20")
+
+
+WEEKLY = "channels: {ops: {webhook_url_file: discord-ops, status: false, weekly: true}}\n"
+WEEK = 7 * 86400.0
+
+
+async def test_who_asks_for_it_is_told_on_monday_what_the_last_week_came_to(place: Place) -> None:
+    place.configure(WEEKLY)
+    monday = datetime(2030, 1, 7, 9, tzinfo=UTC).timestamp()
+    place.clock.ahead = monday - 8 * 86400.0 - time.time()
+    async with relay_at(place) as relay:
+        relay.relay.writer.look()
+        await relay.until_async(lambda c: meta.get_meta(c, bulletins.BEGUN) is not None)
+    place.clock.ahead += 7 * 86400.0
+    async with relay_at(place) as relay:
+        await relay.resolves(await relay.fires(pod="sonarr-0"))
+        await relay.settled()
+        await asyncio.sleep(0.3)
+        assert not [one for one in relay.messages() if "last week" in one.content], "it is not over"
+        relay.clock.ahead += 86400.0
+
+        def told() -> bool:
+            relay.clock.ahead += 6
+            relay.relay.reconciler.wake()
+            return any("homelab, last week: " in one.content for one in relay.messages())
+
+        await relay.until(told, "the week is told")
+        (line,) = [one for one in relay.messages() if "last week" in one.content]
+        assert line.silent
+        assert "1 card, " in line.content
+        for _ in range(3):
+            told()
+            await asyncio.sleep(0.1)
+        assert len([one for one in relay.messages() if "last week" in one.content]) == 1
