@@ -277,12 +277,15 @@ class _Paper(DiscordClient):
 
 
 def _on_paper(configuration: Configuration) -> Configuration:
-    """Every Channel with a webhook that nobody reaches, numbered in their order."""
+    """Every Channel with a webhook that nobody reaches, numbered in their order; what it shows besides problems is left out."""
     channels = tuple(
         replace(one, webhook_url=SecretValue(Secret(f"https://discord.com/api/webhooks/{number}/paper")))
         for number, one in enumerate(configuration.channels, 1)
     )
-    return replace(configuration, channels=channels)
+    policies = {
+        name: replace(policy, status=False, weekly=False) for name, policy in configuration.policy.channels.items()
+    }
+    return replace(configuration, channels=channels, policy=replace(configuration.policy, channels=policies))
 
 
 # --- playing --------------------------------------------------------------------------------------------------------------

@@ -95,7 +95,13 @@ async def _tell(running: Process, name: str, *, firing: bool) -> None:
 
 
 def _named(place: Place, name: str) -> list[str]:
-    return [message.content for message in place.standin.messages() if f"Flux {name} " in message.content]
+    """What each message says of it, whether it stands there alone or among others."""
+    found = []
+    for message in place.standin.messages():
+        embeds = [str(embed.get(part, "")) for embed in message.now.embeds for part in ("title", "description")]
+        lines = [message.content, *(line for text in embeds for line in text.split("\n"))]
+        found += [line for line in lines if f"Flux {name} " in line][:1]
+    return found
 
 
 def _wrong(place: Place, accepted: dict[str, bool]) -> list[str]:

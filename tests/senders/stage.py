@@ -156,7 +156,7 @@ def _relay_file(folder: Path, api: str) -> Path:
     file.write_text(
         "cluster: homelab\n"
         f"sources: {{alertmanager: {{bearer_token_file: {folder / 'token'}}}}}\n"
-        f"channels: {{ops: {{webhook_url_file: {folder / 'webhook'}, mention: ['<@&1234>']}}}}\n"
+        f"channels: {{ops: {{webhook_url_file: {folder / 'webhook'}, mention: ['<@&1234>'], status: false}}}}\n"
         "incidents: {settle: 2s}\n"
     )
     return file
