@@ -262,10 +262,22 @@ class Writer:
 
     async def _follow_heartbeats(self) -> None:
         """What has fallen silent is said, and what beats again."""
-        beats = await self._database.read(ledger.all_heartbeats)
-        if heartbeats.judged(beats, self._clock(), self._awake_since, self._policy())[0]:
+        beats, policy = await self._database.read(ledger.all_heartbeats), self._policy()
+        if gone := heartbeats.forgotten(beats, policy.heartbeats):
+            await self.transact(partial(self._forget_heartbeats, names=gone))
+        elif heartbeats.judged(beats, self._clock(), self._awake_since, policy)[0]:
             await self.transact(self._judge_heartbeats)
             self.changed()
+
+    def _forget_heartbeats(self, connection: Connection, names: Sequence[str]) -> None:
+        """Nobody expects them any more: what was said of their silence is over."""
+        now, policy = self._clock(), self._policy()
+        said = [own.heard_again(name, Source.ALERTMANAGER, now, policy) for name in names]
+        known = ledger.load(connection, Wanted.of(said, policy))
+        for event in said:
+            joining.take(known, event, policy)
+        ledger.save(connection, known)
+        ledger.forget_heartbeats(connection, names)
 
     def _judge_heartbeats(self, connection: Connection) -> None:
         policy = self._policy()

@@ -5,7 +5,7 @@ Learnt are Flux's health beats and Alertmanager's Watchdog, each per cluster. On
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from relay.core import own
@@ -57,8 +57,8 @@ def names_of(event: Event, expected: Collection[Expected]) -> dict[str, Expected
         found = {f"{one.name}/{cluster}": one for one in expected if one.match.matches(event.labels)}
     if event.source is Source.FLUX:
         found.setdefault(f"{Source.FLUX}/{cluster}", None)
-    elif not found and event.effect is Effect.NOTES and event.alertname == WATCHDOG:
-        found[f"{Source.ALERTMANAGER}/{cluster}"] = None
+    elif event.effect is Effect.NOTES and event.alertname == WATCHDOG:
+        found.setdefault(f"{Source.ALERTMANAGER}/{cluster}", None)
     return found
 
 
@@ -126,6 +126,7 @@ def _told(beat: Heartbeat, now: Instant, policy: Policy, *, everybody: bool) -> 
     )
 
 
-def dropped(beats: Iterable[Heartbeat], expected: Mapping[str, Expected]) -> list[str]:
-    """The names of declared ones that nobody declares any more."""
-    return [beat.name for beat in beats if beat.declared and beat.name.rpartition("/")[0] not in expected]
+def forgotten(beats: Iterable[Heartbeat], expected: Iterable[Expected]) -> list[str]:
+    """The names of declared ones that nobody declares any more: their silence is no problem."""
+    declared = {one.name for one in expected}
+    return [beat.name for beat in beats if beat.declared and beat.name.rpartition("/")[0] not in declared]

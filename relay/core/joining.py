@@ -132,22 +132,22 @@ def _roll_out(known: Known, event: Event, thing: KnownObject | None) -> None:
 def _see_object(known: Known, event: Event) -> None:
     """Remember revision, success and beat of a Flux object; that it was seen at all is worth writing once an hour."""
     thing = known.objects.get(event.subject.key) or KnownObject(event.subject, 0.0)
-    changes: dict[str, Any] = {}
+    fresh: dict[str, Any] = {}
     uid, revision = event.attributes.get("uid", ""), event.attributes.get("revision", "")
     if uid and uid != thing.uid:
-        changes |= {"uid": uid, "uid_before": thing.uid}
+        fresh |= {"uid": uid, "uid_before": thing.uid}
         if uid == thing.uid_before:  # It was another one in between: an object that is made anew never comes back.
-            changes["twin"] = True
+            fresh["twin"] = True
             known.twins[event.subject.cluster] = f"{event.subject.kind} {event.subject.place}"
     if revision and revision != thing.revision:
-        changes |= {"revision": revision, "revision_since": event.at}
+        fresh |= {"revision": revision, "revision_since": event.at}
     if event.effect is Effect.CLOSES and event.aspect == "ready" and event.at > (thing.succeeded_at or 0.0):
-        changes["succeeded_at"] = event.at
+        fresh["succeeded_at"] = event.at
     if event.beat:
         gap = event.received_at - thing.beat_at if thing.beat_at is not None else 0.0
-        changes |= {"beats": thing.beats + 1, "beat_at": event.received_at, "longest_gap": max(thing.longest_gap, gap)}
-    if changes or event.received_at - thing.seen_at >= _SEEN_ANEW:
-        known.put_object(replace(thing, seen_at=event.received_at, **changes))
+        fresh |= {"beats": thing.beats + 1, "beat_at": event.received_at, "longest_gap": max(thing.longest_gap, gap)}
+    if fresh or event.received_at - thing.seen_at >= _SEEN_ANEW:
+        known.put_object(replace(thing, seen_at=event.received_at, **fresh))
 
 
 # --- a Signal that opens ------------------------------------------------------------------------------------------------

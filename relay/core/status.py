@@ -5,7 +5,7 @@ It ages by itself: Discord counts up from `checked`, so that a dead relay shows 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,7 +25,7 @@ AWAY: Final = 300.0
 """Seconds without the relay that are worth a word; a restart is not."""
 REVISIONS: Final = 6
 """Revisions that a status names."""
-DAY: Final = 25
+LOGGED: Final = 25
 """Revisions that a day's log names."""
 MOST: Final = 8
 """Open problems by name; the others are counted."""
@@ -241,13 +241,6 @@ def away(seconds: float) -> str:
 def upgraded(version: str) -> str:
     """The note of a relay that ran as `version` before."""
     return f"was upgraded from {version}"
-
-
-def told(names: Sequence[str], most: int = 3) -> str:
-    """`a, b, c and 4 more`."""
-    if len(names) <= most:
-        return ", ".join(names)
-    return f"{', '.join(names[:most])} and {len(names) - most} more"
 
 
 def signature(status: Status) -> tuple[object, ...]:

@@ -1,4 +1,4 @@
-"""What a Channel shows for its own sake comes last: its status, and the day's rollouts. Nothing else waits for them."""
+"""What a Channel shows for its own sake comes last: its status, the day's rollouts, the last week. Nothing else waits for them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from relay import __version__
 from relay.config.values import Configuration
 from relay.core import packing, quiet, rollout, status
 from relay.core.card import Brief, Form
+from relay.core.due import DAY
 from relay.core.event import Instant
 from relay.core.identity import handle_of
 from relay.core.incident import Incident
@@ -32,7 +33,6 @@ from relay.storage import quiet as quiets
 from relay.storage.bulletins import STATUS, Bulletin
 from relay.storage.engine import Database
 
-DAY: Final = 86400.0
 MORNING: Final = 8
 """The hour of Monday from which on the last week is told."""
 LOOK_EVERY: Final = 5.0
@@ -93,7 +93,7 @@ class Bulletins:
         if not rolled:
             return None
         bulletin, message = await self._database.read(lambda c: _found(c, line, f"rollouts {today:%Y-%m-%d}"))
-        lines = rollout.told(rolled, status.DAY)
+        lines = rollout.told(rolled, status.LOGGED)
         said = _digest(lines)
         if said == bulletin.said or (bulletin.shown_at is not None and now - bulletin.shown_at < status.SETTLES):
             return None

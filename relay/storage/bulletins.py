@@ -1,4 +1,4 @@
-"""What a Channel shows for its own sake, besides Incidents: its status, and the day's rollouts; and what is read to write them."""
+"""What a Channel shows for its own sake, besides Incidents: its status, the day's rollouts, the last week; and what they are made of."""
 
 from __future__ import annotations
 
@@ -40,12 +40,6 @@ def find(connection: Connection, channel: str, kind: str) -> Bulletin:
     mine = (bulletins.c.channel == channel) & (bulletins.c.kind == kind)
     row = connection.execute(select(bulletins).where(mine)).first()
     return Bulletin(*row) if row is not None else Bulletin(channel, kind)
-
-
-def of_message(connection: Connection, message: int) -> Bulletin | None:
-    """The one that stands in this Message, if one does."""
-    row = connection.execute(select(bulletins).where(bulletins.c.message == message)).first()
-    return Bulletin(*row) if row is not None else None
 
 
 def save(connection: Connection, one: Bulletin) -> None:
@@ -198,14 +192,12 @@ def last_over(connection: Connection, channel: str) -> tuple[Incident, Posting] 
     return to_incident(cells[: len(incidents.columns)]), to_posting(cells[len(incidents.columns) :])
 
 
-WELL: Final = f"{Source.FLUX.value}/{Reason.UNKNOWN_RESOLVE.value}"
-"""In the tally: what only says that all is well, health beats of what was not broken."""
-
-
 def week_of(connection: Connection, channel: str, since: Instant) -> Week:
     """What came to pass since then, and what of it `channel` showed."""
     told = tally.told_since(connection, since)
-    events = sum(count for word, count in told.items() if word != WELL and not word.startswith(Source.RELAY.value))
+    events = sum(
+        count for word, count in told.items() if word != tally.WELL and not word.startswith(Source.RELAY.value)
+    )
     recent = incidents.c.closed_at.is_(None) | (incidents.c.closed_at >= since)
     shown = (
         select(func.count(), func.coalesce(func.sum(postings.c.pages_made), 0))
@@ -219,7 +211,7 @@ def week_of(connection: Connection, channel: str, since: Instant) -> Week:
 
 
 def rollouts_since(connection: Connection, since: Instant, most: int = 50) -> list[Rollout]:
-    """The revisions that moved since then, in the order in which they began."""
-    statement = select(rollouts).where(rollouts.c.changed_at >= since).order_by(rollouts.c.began_at).limit(most)
-    found = (to_rollout(row) for row in connection.execute(statement))
-    return [one for one in found if one.touched]
+    """The newest revisions that moved since then, in the order in which they began."""
+    moved = (rollouts.c.changed_at >= since) & (rollouts.c.touched != "")
+    newest = select(rollouts).where(moved).order_by(rollouts.c.began_at.desc()).limit(most)
+    return [to_rollout(row) for row in reversed(connection.execute(newest).all())]

@@ -9,7 +9,8 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, select
 
-from relay.core.event import Instant
+from relay.core.event import Instant, Source
+from relay.core.incident import Reason
 from relay.storage.meta import get_meta, set_meta
 from relay.storage.tables import relay
 
@@ -17,6 +18,8 @@ HOUR: Final = 3600.0
 KEPT: Final = 8 * 24
 """Hours; a report looks back a week."""
 _PREFIX: Final = "tally:"
+WELL: Final = f"{Source.FLUX.value}/{Reason.UNKNOWN_RESOLVE.value}"
+"""What only says that all is well: health beats of what was not broken."""
 
 
 def add(connection: Connection, now: Instant, more: Mapping[str, int]) -> None:

@@ -25,7 +25,6 @@ from relay.tools.terminal import Ink, Line, RefusedError
 
 TO_ENCRYPT: Final = ".sops-me.yaml"
 """How the name of a file ends that must not be committed as it is."""
-ENCRYPTED: Final = ".sops.yaml"
 BLANK: Final = "REPLACE-ME"
 """Stands where only the operator knows what belongs there."""
 

@@ -26,8 +26,6 @@ MEMBERS: Final = 20
 """Signals that a headline is made of."""
 CAP: Final = 20_000
 """Incidents that are looked at; of a window with more only the newest."""
-_WELL: Final = f"{Source.FLUX.value}/{Reason.UNKNOWN_RESOLVE.value}"
-"""What only says that all is well: health beats of what was not broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +101,7 @@ def report(connection: Connection, now: Instant, window: float) -> Report:
         since=since,
         now=now,
         told=dict(sorted(by_source.items())),
-        well=told[_WELL],
+        well=told[tally.WELL],
         cards=len(shown),
         messages=_messages(connection, since),
         pages=paged,

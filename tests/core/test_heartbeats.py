@@ -122,3 +122,15 @@ def test_where_everything_fails_nothing_beats_and_still_somebody_speaks() -> Non
 
 def test_failures_alone_make_no_heartbeat() -> None:
     assert not after(*(flux(at=NOW + 300 * time) for time in range(9)))
+
+
+def test_a_watchdog_that_is_declared_keeps_the_learnt_one_beating() -> None:
+    policy = replace(POLICY, heartbeats=(Expected("prometheus", Matchers.of(['alertname="Watchdog"']), 300.0),))
+    beats = after(*(watchdog(NOW + 300 * time) for time in range(4)), policy=policy)
+    assert sorted((one.name, one.beats) for one in beats) == [("alertmanager/homelab", 4), ("prometheus/homelab", 4)]
+
+
+def test_what_nobody_declares_any_more_is_forgotten_and_what_is_learnt_stays() -> None:
+    beats = [*after(alert("BackupDone", at=NOW), policy=DECLARED), *after(*every(5, 3))]
+    assert heartbeats.forgotten(beats, DECLARED.heartbeats) == []
+    assert heartbeats.forgotten(beats, ()) == ["backup/homelab"]
