@@ -1,7 +1,8 @@
 """The one door for changes: everything waiting is applied in one transaction and answered after its commit, never before.
 
-A batch costs a fixed number of statements whatever its size. It keeps nothing in memory between transactions. A batch that raises is
-applied again one delivery at a time, so that one poisonous delivery harms nobody else; only a database that is away fails them all.
+A batch costs a fixed number of statements whatever its size. A batch that raises is applied again one delivery at a time, so that one
+poisonous delivery harms nobody else; only a database that is away fails them all. What it remembers between transactions may be lost:
+who was heard since it was last written down, and since when it listens.
 """
 
 from __future__ import annotations

@@ -171,6 +171,11 @@ class Pace:
                 return self
 
 
+def edit_route(created_at: Instant, now: Instant) -> Route:
+    """How an edit of a message that was made then counts: those of old ones are limited apart."""
+    return Route.OLD_EDIT if now - created_at >= OLD else Route.EDIT
+
+
 def told_wait(outcome: Outcome, at: Instant) -> str | None:
     """The wait that `outcome` tells, to be written down: until when, and whether it is the host's; None where it tells none."""
     match outcome:

@@ -18,7 +18,7 @@ from relay.core.event import Instant
 from relay.core.identity import handle_of
 from relay.core.incident import Incident
 from relay.core.outcome import MessageDeleted, Outcome, Refused
-from relay.core.pace import KEPT, OLD, Route
+from relay.core.pace import KEPT, Route, edit_route
 from relay.core.posting import Message, Posting
 from relay.core.quiet import Rule
 from relay.core.routing import logs
@@ -30,13 +30,15 @@ from relay.discord.message import Payload
 from relay.reconcile.line import Line, Request
 from relay.storage import bulletins, delivery, meta
 from relay.storage import quiet as quiets
-from relay.storage.bulletins import STATUS, Bulletin
+from relay.storage.bulletins import STATUS, Bulletin, Sights
 from relay.storage.engine import Database
 
 MORNING: Final = 8
 """The hour of Monday from which on the last week is told."""
 LOOK_EVERY: Final = 5.0
 """Seconds between two looks at one Channel's status: it is read, not found by an index."""
+SIGHTS_EVERY: Final = 60.0
+"""Seconds between two looks at what was ever heard, which reads through history and hardly ever changes."""
 
 Briefs = Callable[[Sequence[tuple[Incident, Posting]], Instant], Awaitable[dict[str, Brief]]]
 
@@ -62,6 +64,7 @@ class Bulletins:
         self._refuses = refuses
         self._looked: dict[str, Instant] = {}
         self._since: Instant = 0.0
+        self._sights: tuple[Instant, Sights] | None = None
 
     async def due(self, line: Line, now: Instant) -> Request | None:
         """The Request that shows the Channel's status or its log as they are now, where one is due and may go."""
@@ -122,11 +125,13 @@ class Bulletins:
     async def _status(self, line: Line, now: Instant) -> Status:
         configuration = self._configuration()
         names = tuple(source.name for source in configuration.sources)
+        if self._sights is None or not 0 <= now - self._sights[0] < SIGHTS_EVERY:
+            self._sights = now, await self._database.read(lambda c: bulletins.sights(c, now, status.MOST))
         standing, count, last, facts, asked, rolled = await self._database.read(
             lambda c: (
                 *bulletins.open_in(c, line.name, now, status.MOST),
                 bulletins.last_over(c, line.name),
-                bulletins.facts(c, now, names, status.MOST),
+                bulletins.facts(c, now, names),
                 quiets.standing(c),
                 bulletins.rollouts_since(c, now - DAY),
             )
@@ -134,7 +139,7 @@ class Bulletins:
         rules = [rule for rule in (*asked, *configuration.policy.quiet) if rule.holds(now)]
         wanted = [(one.incident, one.posting) for one in standing]
         briefs = await self._briefs([*wanted, *([last] if last is not None else [])], now)
-        seen = seen_by(configuration, facts, tuple(self._dead()), now, self._refuses)
+        seen = seen_by(configuration, facts, self._sights[1], tuple(self._dead()), now, self._refuses)
         return Status(
             now=now,
             since=self._since,
@@ -155,6 +160,7 @@ class Bulletins:
 def seen_by(
     configuration: Configuration,
     facts: bulletins.Facts,
+    sights: Sights,
     dead: tuple[str, ...],
     now: Instant,
     refuses: Callable[[str], bool] = lambda _: False,
@@ -175,12 +181,12 @@ def seen_by(
         started_at=facts.begun_at,
         sources=sources,
         cluster=configuration.policy.cluster,
-        failures=facts.failures,
-        successes=facts.successes,
-        artifacts=facts.artifacts,
-        watchdog=facts.watchdog,
+        failures=sights.failures,
+        successes=sights.successes,
+        artifacts=sights.artifacts,
+        watchdog=sights.watchdog,
         pings=configuration.ping is not None,
-        stopped=facts.stopped,
+        stopped=sights.stopped,
         dead=dead,
         parked=facts.parked,
     )
@@ -195,18 +201,12 @@ def _request(
     render: Callable[[bool], Payload],
 ) -> Request | None:
     """Of what is due; None where there is no room for it yet."""
-    route = _route(message, now)
+    route = Route.POST if message is None else edit_route(message.created_at, now)
     if line.pace.ready_at(route, now, kept=KEPT if route is Route.POST else 0) > now:
         return None
     after = replace(bulletin, said=said)
     payload = render(message is not None)
     return Request(packing.Reason.BULLETIN, payload, route, Form.FULL, (), message, bulletin=after)
-
-
-def _route(message: Message | None, now: Instant) -> Route:
-    if message is None:
-        return Route.POST
-    return Route.OLD_EDIT if now - message.created_at >= OLD else Route.EDIT
 
 
 def _words(rule: Rule, configuration: Configuration, now: Instant) -> str:

@@ -150,7 +150,7 @@ class Renderer:
             degraded=entry.posting.degraded,
         )
         reason = Reason.CHANGES if parts else Reason.MOVED
-        route = _edit_route(message, now)
+        route = pace.edit_route(message.created_at, now)
         return Request(reason, payload, route, form, parts, message, takes=message.takes, gone=gone)
 
     async def _pointer(self, line: Line, message: Message, entry: _Entry, now: Instant) -> Request | Work:
@@ -166,7 +166,7 @@ class Renderer:
             editing=True,
             jump=line.jump(target),
         )
-        return Request(Reason.MOVED, payload, _edit_route(message, now), Form.POINTER, (), message)
+        return Request(Reason.MOVED, payload, pace.edit_route(message.created_at, now), Form.POINTER, (), message)
 
     # --- several --------------------------------------------------------------------------------------------------------
 
@@ -207,7 +207,7 @@ class Renderer:
         return Request(
             Reason.GROWS,
             payload,
-            _edit_route(message, now),
+            pace.edit_route(message.created_at, now),
             form,
             (*parts, *fresh),
             message,
@@ -232,7 +232,7 @@ class Renderer:
         return Request(
             Reason.CHANGES if parts else Reason.MOVED,
             payload,
-            _edit_route(message, now),
+            pace.edit_route(message.created_at, now),
             entries[0].form,
             tuple(part for part in parts if part.incident.id not in tail),
             message,
@@ -483,10 +483,6 @@ def _kind(choice: Choice) -> Kind:
     if choice.kind is None:
         raise ValueError(choice)
     return choice.kind
-
-
-def _edit_route(message: Message, now: Instant) -> Route:
-    return Route.OLD_EDIT if now - message.created_at >= pace.OLD else Route.EDIT
 
 
 def _leave(c: Connection, message: Message) -> None:

@@ -63,23 +63,36 @@ AWAY: Final = "away"
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known about what is heard, besides the problems themselves."""
+    """What is known about who is heard, besides the problems themselves."""
 
     begun_at: Instant
     heard: dict[str, Instant]
-    failures: bool
-    successes: bool
-    artifacts: bool
-    watchdog: bool
-    stopped: tuple[str, ...]
     parked: int
     notes: tuple[str, ...] = ()
     """What the relay did of late, in words."""
 
 
-def facts(connection: Connection, now: Instant, names: tuple[str, ...], most: int) -> Facts:
-    """All that decides about blind spots; `names` are those of the configured sources."""
+@dataclass(frozen=True, slots=True)
+class Sights:
+    """What was ever heard, which decides about blind spots (`core/status.py`)."""
+
+    failures: bool
+    successes: bool
+    artifacts: bool
+    watchdog: bool
+    stopped: tuple[str, ...]
+
+
+def facts(connection: Connection, now: Instant, names: tuple[str, ...]) -> Facts:
+    """Of the configured sources with these `names`."""
     heard = {name: float(at) for name in names if (at := meta.get_meta(connection, HEARD + name))}
+    parked = select(func.count()).select_from(postings).where(postings.c.parked != "")
+    begun = float(meta.get_meta(connection, BEGUN) or now)
+    return Facts(begun, heard, connection.execute(parked).scalar_one(), _notes(connection, now))
+
+
+def sights(connection: Connection, now: Instant, most: int) -> Sights:
+    """It may read through all that is stored, so ask now and then; at most so many Kustomizations that stopped."""
     flux = signals.c.source == Source.FLUX.value
     kinds = ("GitRepository", "OCIRepository", "Bucket")
     asked = select(
@@ -87,21 +100,9 @@ def facts(connection: Connection, now: Instant, names: tuple[str, ...], most: in
         exists().where(objects.c.succeeded_at.is_not(None)),
         exists().where(objects.c.kind.in_(kinds), objects.c.succeeded_at.is_not(None)),
         exists().where((heartbeats.c.source == Source.ALERTMANAGER.value) & (heartbeats.c.beats > 0)),
-        select(func.count()).select_from(postings).where(postings.c.parked != "").scalar_subquery(),
     )
-    failures, successes, artifacts, watchdog, parked = connection.execute(asked).one()
-    begun = float(meta.get_meta(connection, BEGUN) or now)
-    return Facts(
-        begun,
-        heard,
-        bool(failures),
-        bool(successes),
-        bool(artifacts),
-        bool(watchdog),
-        stopped_beats(connection, now, most),
-        int(parked),
-        _notes(connection, now),
-    )
+    failures, successes, artifacts, watchdog = (bool(found) for found in connection.execute(asked).one())
+    return Sights(failures, successes, artifacts, watchdog, stopped_beats(connection, now, most))
 
 
 def _notes(connection: Connection, now: Instant) -> tuple[str, ...]:

@@ -33,10 +33,15 @@ def look(env: Mapping[str, str], config: Path | None, now: Instant | None = None
     """Look at the database beside a relay. Raises ConfigError or UnusableDatabaseError."""
     now, configuration = time.time() if now is None else now, configured(config, env)
     names = tuple(source.name for source in configuration.sources)
-    facts, opened = looked_up(
-        env, lambda c: (bulletins.facts(c, now, names, status.MOST), len(lists.open_incidents(c, CAP)))
+    facts, sights, opened = looked_up(
+        env,
+        lambda c: (
+            bulletins.facts(c, now, names),
+            bulletins.sights(c, now, status.MOST),
+            len(lists.open_incidents(c, CAP)),
+        ),
     )
-    seen = seen_by(configuration, facts, (), now)
+    seen = seen_by(configuration, facts, sights, (), now)
     return Found(seen, opened, status.blind_spots(seen))
 
 
