@@ -317,23 +317,9 @@ def members(connection: Connection, incident: str, limit: int = 200) -> list[Sig
     return [to_signal(row) for row in connection.execute(statement)]
 
 
-def member_counts(connection: Connection, incident: str) -> dict[State, int]:
-    """How many Signals of an Incident are in each state; none for a state that no one is in."""
-    statement = select(signals.c.state, func.count()).where(signals.c.incident == incident).group_by(signals.c.state)
-    return {State(state): count for state, count in connection.execute(statement)}
-
-
 # --- Postings -----------------------------------------------------------------------------------------------------------
 
 _posting_rows: Final = Rows(postings)
-
-
-def load_posting(connection: Connection, key: tuple[str, str]) -> Posting | None:
-    """The Posting of (Incident, Channel) as it is now: read it, in an exclusive transaction, to settle it."""
-    incident, channel = key
-    mine = (postings.c.incident == incident) & (postings.c.channel == channel)
-    row = connection.execute(select(postings).where(mine)).first()
-    return to_posting(row) if row is not None else None
 
 
 def load_postings(
@@ -435,11 +421,6 @@ def new_message(
     return to_message(connection.execute(statement, fresh).one())
 
 
-def message_by_id(connection: Connection, message_id: int) -> Message | None:
-    row = connection.execute(select(messages).where(messages.c.id == message_id)).first()
-    return to_message(row) if row is not None else None
-
-
 def messages_by_id(connection: Connection, message_ids: Iterable[int | None]) -> dict[int, Message]:
     """Those of the given Messages that there are."""
     wanted = [message for message in message_ids if message is not None]
@@ -495,18 +476,6 @@ def take_from(connection: Connection, message_id: int, incident_ids: Iterable[st
     """These stand in the Message no more."""
     mine = (placements.c.message == message_id) & in_list(placements.c.incident, "ids")
     connection.execute(delete(placements).where(mine), {"ids": list(incident_ids)})
-
-
-def messages_of(connection: Connection, key: tuple[str, str]) -> list[tuple[Message, Form]]:
-    """Every Message in which the Posting of (Incident, Channel) stands, and how; oldest first."""
-    incident, channel = key
-    statement = (
-        select(placements.c.form, messages)
-        .join(messages, messages.c.id == placements.c.message)
-        .where(placements.c.incident == incident, placements.c.channel == channel)
-        .order_by(messages.c.id)
-    )
-    return [(to_message(row[1:]), Form(row[0])) for row in connection.execute(statement)]
 
 
 # --- attempts -----------------------------------------------------------------------------------------------------------

@@ -87,11 +87,6 @@ def open_incidents(connection: Connection, limit: int) -> list[Incident]:
     return [to_incident(row) for row in connection.execute(statement)]
 
 
-def incident_by_id(connection: Connection, incident: str) -> Incident | None:
-    row = connection.execute(select(incidents).where(incidents.c.id == incident)).first()
-    return to_incident(row) if row is not None else None
-
-
 def held_ids(connection: Connection, now: Instant, limit: int) -> list[str]:
     """Open Incidents that are not visible yet."""
     held = incidents.c.closed_at.is_(None) & (incidents.c.visible_at > now)

@@ -19,7 +19,7 @@ from relay.storage import delivery
 from relay.storage.delivery import Attempt, DuePosting, Standing, Taking
 from relay.storage.engine import Database
 from relay.storage.ledger import load, save
-from tests.storage import samples
+from tests.storage import reading, samples
 from tests.storage.samples import NOW
 
 P = ParamSpec("P")
@@ -114,7 +114,7 @@ async def test_nothing_is_due_in_a_channel_that_was_left(database: Database) -> 
     await new(database, "deploys", due_at=NOW)
     await database.run(partial(delivery.leave_channels, kept=["ops"]))
     assert await ask(database, delivery.channels_waiting) == [("ops", NOW)]
-    left = await ask(database, delivery.load_posting, ("there", "deploys"))
+    left = await ask(database, reading.load_posting, ("there", "deploys"))
     assert left is not None
     assert left.closed
     assert left.end_due_at is None
@@ -202,8 +202,6 @@ async def test_members_come_firing_first_worst_first_oldest_first(database: Data
     order = [signal.key for signal in await ask(database, delivery.members, "i")]
     assert order == ["worst", "old", "young", "superseded", "held", "resolved"]
     assert [signal.key for signal in await ask(database, delivery.members, "i", 2)] == ["worst", "old"]
-    assert await ask(database, delivery.member_counts, "i") == {State.FIRING: 4, State.HELD: 1, State.RESOLVED: 1}
-    assert await ask(database, delivery.member_counts, "nobody") == {}
 
 
 # --- Postings -----------------------------------------------------------------------------------------------------------
@@ -221,7 +219,7 @@ async def test_what_the_writer_wants_while_a_request_is_under_way_is_not_lost(da
         save(connection, known)
 
     def settle(connection: Connection) -> None:
-        posting = delivery.load_posting(connection, ("i", "ops"))
+        posting = reading.load_posting(connection, ("i", "ops"))
         assert posting is not None
         still_due = posting.due_at if posting.wanted > rendered else None
         delivery.save_posting(connection, replace(posting, shown=rendered, due_at=still_due))
@@ -229,8 +227,8 @@ async def test_what_the_writer_wants_while_a_request_is_under_way_is_not_lost(da
     await database.run(write, exclusive=True)
     await database.run(settle, exclusive=True)
     expected = samples.posting("i", wanted=2, shown=1, pages_owed=1, due_at=NOW)
-    assert await ask(database, delivery.load_posting, ("i", "ops")) == expected
-    assert await ask(database, delivery.load_posting, ("i", "deploys")) is None
+    assert await ask(database, reading.load_posting, ("i", "ops")) == expected
+    assert await ask(database, reading.load_posting, ("i", "deploys")) is None
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -238,7 +236,7 @@ async def test_what_the_writer_wants_while_a_request_is_under_way_is_not_lost(da
 async def test_postings_are_read_as_they_were_settled(database: Database, postings: list[Posting]) -> None:
     def work(connection: Connection) -> list[Posting | None]:
         delivery.save_postings(connection, postings)
-        return [delivery.load_posting(connection, (posting.incident, posting.channel)) for posting in postings]
+        return [reading.load_posting(connection, (posting.incident, posting.channel)) for posting in postings]
 
     assert await database.run(work) == postings
 
@@ -260,9 +258,9 @@ async def test_a_message_is_read_as_it_was_written(database: Database) -> None:
         jump_to=first.id,
     )
     assert second.id > first.id
-    assert await ask(database, delivery.message_by_id, second.id) == second
-    assert await ask(database, delivery.message_by_id, first.id) == first
-    assert await ask(database, delivery.message_by_id, 10**12) is None
+    assert await ask(database, reading.message_by_id, second.id) == second
+    assert await ask(database, reading.message_by_id, first.id) == first
+    assert await ask(database, reading.message_by_id, 10**12) is None
 
 
 async def test_an_id_of_ours_is_never_given_again(database: Database) -> None:
@@ -286,15 +284,15 @@ async def test_a_posting_knows_every_message_it_stands_in(database: Database) ->
     old, fresh = await new(database), await new(database)
     await database.run(lambda c: delivery.place(c, old.id, standing("a", form=Form.POINTER)))
     await database.run(lambda c: delivery.place(c, fresh.id, standing("a", form=Form.FULL)))
-    assert await ask(database, delivery.messages_of, ("a", "ops")) == [(old, Form.POINTER), (fresh, Form.FULL)]
-    assert await ask(database, delivery.messages_of, ("a", "deploys")) == []
+    assert await ask(database, reading.messages_of, ("a", "ops")) == [(old, Form.POINTER), (fresh, Form.FULL)]
+    assert await ask(database, reading.messages_of, ("a", "deploys")) == []
 
 
 async def test_a_message_that_is_gone_is_due_no_more_and_says_what_stood_in_it(database: Database) -> None:
     message = await new(database, due_at=NOW)
     await database.run(lambda c: delivery.place(c, message.id, standing("a", "b")))
     assert await database.run(partial(delivery.forget_message, message_id=message.id)) == standing("a", "b")
-    assert await ask(database, delivery.message_by_id, message.id) == replace(message, gone=True, due_at=None)
+    assert await ask(database, reading.message_by_id, message.id) == replace(message, gone=True, due_at=None)
     assert await ask(database, delivery.placements_of, message.id) == []
     assert await ask(database, delivery.next_message, "ops", NOW) is None
 

@@ -17,7 +17,7 @@ from relay.storage.engine import Database
 from relay.storage.ledger import load, save
 from relay.storage.meta import get_meta, set_meta
 from relay.storage.rejects import add_reject, delete_reject, get_reject, list_rejects
-from tests.storage import samples
+from tests.storage import reading, samples
 from tests.storage.samples import DAY, NOW
 
 KEEP = 90 * DAY
@@ -128,8 +128,8 @@ async def test_open_incidents_come_worst_first_and_oldest_first(database: Databa
     ]
     assert await database.read(partial(lists.open_by_handle, handle="k%")) == []
     assert await database.read(partial(lists.open_by_handle, handle="over")) == []
-    assert await database.read(partial(lists.incident_by_id, incident="over")) == known.incidents["over"]
-    assert await database.read(partial(lists.incident_by_id, incident="none")) is None
+    assert await database.read(partial(reading.incident_by_id, incident="over")) == known.incidents["over"]
+    assert await database.read(partial(reading.incident_by_id, incident="none")) is None
 
 
 async def test_counts_tell_what_is_open_due_and_parked_up_to_the_cap(database: Database) -> None:
@@ -255,7 +255,7 @@ async def test_a_message_goes_with_the_last_that_stood_in_it_and_others_stay(dat
     alone, shared, status, gone = await database.run(messages)
     await pruned(database)
     left = [
-        i for i in (alone, shared, status, gone) if await database.read(partial(delivery.message_by_id, message_id=i))
+        i for i in (alone, shared, status, gone) if await database.read(partial(reading.message_by_id, message_id=i))
     ]
     assert left == [shared, status]
     assert [p.incident for p in await database.read(partial(delivery.placements_of, message_id=shared))] == ["open"]
@@ -273,7 +273,7 @@ async def test_a_message_that_is_to_be_edited_stays_until_it_was(database: Datab
 
     number = await database.run(waiting)
     await pruned(database)
-    assert await database.read(partial(delivery.message_by_id, message_id=number)) is not None
+    assert await database.read(partial(reading.message_by_id, message_id=number)) is not None
 
 
 async def test_history_goes_in_small_bites_until_nothing_is_left_to_do(database: Database) -> None:

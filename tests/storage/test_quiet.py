@@ -12,9 +12,10 @@ from relay.core.known import Known, Wanted
 from relay.core.labels import Matchers
 from relay.core.posting import Posting
 from relay.core.quiet import NIGHT, Rule
-from relay.storage import delivery, ledger, quiet
+from relay.storage import ledger, quiet
 from relay.storage.engine import Database
 from relay.storage.tables import quiet as table
+from tests.storage import reading
 from tests.storage.samples import NOW, incident, posting
 
 HOUR = 3600.0
@@ -111,7 +112,7 @@ async def test_where_a_rule_is_gone_its_quiet_is_over_and_a_night_is_left_alone(
         posting("c", quiet=NIGHT, quiet_until=NOW + HOUR),
     )
     assert await database.run(partial(quiet.lapse, kept=["2"], now=NOW + 5)) == 1
-    left = {name: await database.read(partial(delivery.load_posting, key=(name, "ops"))) for name in "abc"}
+    left = {name: await database.read(partial(reading.load_posting, key=(name, "ops"))) for name in "abc"}
     assert {name: one.quiet_until for name, one in left.items() if one} == {
         "a": NOW + 5,
         "b": NOW + HOUR,

@@ -167,8 +167,6 @@ HOT: list[tuple[Callable[[Connection], Any], set[str]]] = [
     (lambda c: delivery.due_count(c, "ops", NOW, 100), {"postings_"}),
     (delivery.channels_waiting, {"postings_waiting", "messages_due"}),
     (lambda c: delivery.members(c, "0001"), {"signals_of_incident"}),
-    (lambda c: delivery.member_counts(c, "0001"), {"signals_of_incident"}),
-    (lambda c: delivery.messages_of(c, ("0001", "ops")), {"placements_of_incident"}),
     (lambda c: delivery.recent_attempts(c, NOW + 1), {"attempts_at"}),
     (lambda c: lists.counts(c, NOW, 100), {"incidents_open", "postings_", "postings_parked"}),
     (lists.oldest_page, {"postings_waiting"}),

@@ -37,6 +37,7 @@ from relay.storage import delivery, ledger, lists
 from relay.tools import channels
 from relay.tools.listing import looked_up, written
 from relay.tools.terminal import RefusedError, spelled
+from tests.storage import reading
 from tests.tools.payloads import NOW, alert, alertmanager, flux
 from tests.tools.test_listing import POLICY, events
 
@@ -149,7 +150,7 @@ def test_what_was_parked_is_due_again_as_if_never_refused_and_the_journal_says_s
     park(beside, incident, "ops")
     found = retry(beside)
     assert read(channels.told_retried(found)) == f"ops  {incident.handle} is tried once more"
-    posting = looked_up(beside, partial(delivery.load_posting, key=(incident.id, "ops")))
+    posting = looked_up(beside, partial(reading.load_posting, key=(incident.id, "ops")))
     assert posting is not None
     assert (posting.parked, posting.due_at, posting.degraded, posting.tries) == ("", NOW + 300, Degraded.NO, 0)
     last = looked_up(beside, partial(lists.journal_of, incident=incident.id, limit=9))[-1]

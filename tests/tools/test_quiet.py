@@ -17,6 +17,7 @@ from relay.storage.engine import Database
 from relay.tools import quiet as asking
 from relay.tools.listing import looked_up
 from relay.tools.terminal import RefusedError, spelled
+from tests.storage import reading
 from tests.tools.payloads import NOW, alert, alertmanager
 from tests.tools.test_listing import events, take
 
@@ -151,7 +152,7 @@ def test_an_incident_is_closed_by_hand_and_says_by_whom(env: Mapping[str, str], 
     before = the_one(env)
     said = asking.close(env, config, before.handle, why="the alert is gone", now=NOW + 60)
     assert said.startswith(f"{before.handle} is closed.")
-    after = looked_up(env, partial(lists.incident_by_id, incident=before.id))
+    after = looked_up(env, partial(reading.incident_by_id, incident=before.id))
     assert after is not None
     assert (after.closed_at, after.reason, after.closed_by) == (
         NOW + 60,
