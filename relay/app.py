@@ -30,6 +30,7 @@ from relay.config.trees import TreeError, load_trees
 from relay.config.values import Configuration
 from relay.core.edges import Edges
 from relay.core.event import Instant
+from relay.deadlines import Deadlines
 from relay.discord.client import DiscordClient
 from relay.observe.metrics import Metrics
 from relay.ping import Ping
@@ -62,6 +63,7 @@ class Relay:
     live: Live
     database: Database
     writer: Writer
+    deadlines: Deadlines
     reconciler: Reconciler
     metrics: Metrics
     addresses: list[tuple[str, int]]
@@ -116,12 +118,13 @@ async def running(
         writer.changed = reconciler.wake
         parts.push_async_callback(_stopped, tasks, writer, reconciler)
         tasks.start("writer", writer.run())
-        tasks.start("deadlines", writer.tick())
+        deadlines = Deadlines(database, writer, lambda: live.policy, clock)
+        tasks.start("deadlines", deadlines.run())
         await writer.started()
         handler = make_handler(writer, lambda: live.configuration, clock, metrics, alive=lambda: tasks.alive)
         runner = await serve_on(handler, *live.configuration.listen, shutdown_timeout=CLOSING)
         parts.push_async_callback(_closed, runner, writer)
-        tasks.start("sender", _send(live, writer, reconciler, metrics))
+        tasks.start("sender", _send(live, deadlines, reconciler, metrics))
         tasks.start("history", upkeep.prune_history(writer, lambda: live.configuration, clock))
         ping = Ping(session, database, lambda: live.configuration, lambda: reconciler.dead, clock, metrics)
         tasks.start("ping", ping.run())
@@ -129,12 +132,12 @@ async def running(
         tasks.start("gauges", upkeep.measure(database, metrics, lambda: live.policy.channels, clock))
 
         async def reload(*, again: bool = False) -> bool:
-            return await _reload(live, path, env, writer, reconciler, metrics, again=again)
+            return await _reload(live, path, env, writer, deadlines, reconciler, metrics, again=again)
 
         tasks.start("configuration", _watch(live, reload))
         await _remember(live, writer)
         _say_what_is_open(live)
-        relay = Relay(live, database, writer, reconciler, metrics, _addresses(runner), ended, reload)
+        relay = Relay(live, database, writer, deadlines, reconciler, metrics, _addresses(runner), ended, reload)
         log.info("serving", version=__version__, addresses=[f"{host}:{port}" for host, port in relay.addresses])
         yield relay
         log.info("stopping")
@@ -189,7 +192,7 @@ def _edges(live: Live, metrics: Metrics) -> Edges:
         return load_edges()
 
 
-async def _send(live: Live, writer: Writer, reconciler: Reconciler, metrics: Metrics) -> None:
+async def _send(live: Live, deadlines: Deadlines, reconciler: Reconciler, metrics: Metrics) -> None:
     """The sender, once the trees are read: deliveries need not wait for them. A broken tree of the operator's stops nobody."""
     before = live.library
     try:
@@ -200,7 +203,7 @@ async def _send(live: Live, writer: Writer, reconciler: Reconciler, metrics: Met
         library = await asyncio.to_thread(load_trees)
     if live.library is before:  # Else a reload was faster.
         live.library = library
-    writer.look()
+    deadlines.look()
     await reconciler.run()
 
 
@@ -264,6 +267,7 @@ async def _reload(
     path: Path | None,
     env: Mapping[str, str],
     writer: Writer,
+    deadlines: Deadlines,
     reconciler: Reconciler,
     metrics: Metrics,
     *,
@@ -289,7 +293,7 @@ async def _reload(
     live.take(fresh)
     metrics.configuration_refused.set(0)
     log.info("configuration taken", channels=len(live.configuration.channels), trees=len(live.library.trees))
-    writer.look()
+    deadlines.look()
     reconciler.reload()
     await _remember(live, writer)
     return True

@@ -1,6 +1,6 @@
 """The quiet that people ask for, kept until it is over and as history after it: it always has an end, and ending it is a row's change.
 
-The commands write here beside a relay that runs; the writer looks every few seconds and does what follows.
+The commands write here beside a relay that runs; it looks every few seconds and does what follows.
 """
 
 from __future__ import annotations

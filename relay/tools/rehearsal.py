@@ -30,6 +30,7 @@ from relay.core.outcome import Outcome, RateInfo, Sent
 from relay.core.policy import Policy
 from relay.core.signal import Signal
 from relay.core.tree import Library
+from relay.deadlines import Deadlines
 from relay.discord.client import DiscordClient, Token, WebhookInfo
 from relay.discord.message import Payload
 from relay.observe.metrics import Metrics
@@ -51,8 +52,6 @@ SLICE: Final = 300.0
 AFTERWARDS: Final = 3600.0
 """Seconds for which it goes on after the last delivery, as long as something is still due within a quarter of an hour."""
 SOON: Final = 900.0
-A_MOMENT: Final = 30.0
-"""Seconds after which a status message says what has changed; too few for anybody to be missed."""
 STALLED: Final = 0.5
 """Real seconds in which nothing was done while something was due: it waits for Discord's budget, which needs time."""
 AGAIN: Final = 0.05
@@ -325,7 +324,7 @@ async def _rehearse(
         parts.push_async_callback(database.close)
         await database.migrate()
         stage = _Stage.of(database, _on_paper(configuration), library, edges, _Clock(first.at - BEFORE), word)
-        for work in (stage.writer.run(), stage.writer.tick(), stage.reconciler.run()):
+        for work in (stage.writer.run(), stage.deadlines.run(), stage.reconciler.run()):
             task = asyncio.create_task(work)
             stage.tasks.append(task)
             parts.push_async_callback(_ended, task)
@@ -355,6 +354,7 @@ class _Stage:
     clock: _Clock
     metrics: Metrics
     writer: Writer
+    deadlines: Deadlines
     reconciler: Reconciler
     paper: _Paper
     word: str | None
@@ -363,8 +363,6 @@ class _Stage:
     journaled: int = 0
     taken: int = 0
     """Requests that are told already."""
-    bulletins: dict[str, Sheet] = field(default_factory=dict)
-    """By Channel, its status message: it is written anew every few minutes, so only its last is told."""
 
     @classmethod
     def of(
@@ -380,7 +378,8 @@ class _Stage:
         writer = Writer(database, lambda: policy, clock, metrics)
         reconciler = Reconciler(database, writer, paper, lambda: configuration, lambda: library, clock, metrics)
         writer.changed = reconciler.wake
-        return cls(database, configuration, policy, clock, metrics, writer, reconciler, paper, word)
+        deadlines = Deadlines(database, writer, lambda: policy, clock)
+        return cls(database, configuration, policy, clock, metrics, writer, deadlines, reconciler, paper, word)
 
     async def greet(self) -> None:
         """Every source was heard before: what is told now has not just been brought along."""
@@ -416,23 +415,10 @@ class _Stage:
         end = self.clock() + AFTERWARDS
         while (upcoming := await self._calm()) is not None and upcoming <= min(end, self.clock() + SOON):
             await self._until(upcoming)
-        await self._go(self.clock() + A_MOMENT)
-        await self._calm()
-        await self._last_words()
-
-    async def _last_words(self) -> None:
-        """The status messages are last in every queue and no deadline names them: returns once they say how it is now."""
-        sent, since = -1, monotonic()
-        while monotonic() - since < STALLED:
-            self._alive()
-            if len(self.paper.requests) != sent:
-                sent, since = len(self.paper.requests), monotonic()
-            self.reconciler.wake()
-            await asyncio.sleep(0.02)
         await self._told("", "", "", ())
 
     def found(self, began: Instant) -> Rehearsed:
-        last = {(name, sheet.message): sheet for name, sheet in self.bulletins.items()}
+        last: dict[tuple[str, int], Sheet] = {}
         for happened in self.happened:
             for sheet in happened.sheets:
                 last[sheet.channel, sheet.message] = sheet
@@ -511,8 +497,7 @@ class _Stage:
         decided = await self.database.read(lambda c: self._decided(c, about))
         requests, self.taken = self.paper.requests[self.taken :], len(self.paper.requests)
         written = await self.database.read(lambda c: [self._sheet(c, *one) for one in requests])
-        self.bulletins |= {sheet.channel: sheet for sheet in written if not sheet.form}
-        sheets = tuple(sheet for sheet in written if sheet.form)
+        sheets = tuple(sheet for sheet in written if sheet.form)  # What stands in no form is about no problem.
         if to or decided or sheets:
             self.happened.append(Happened(self.clock(), to, note, refused, said, decided, sheets))
 
@@ -563,10 +548,10 @@ class _Stage:
 
     async def _go(self, to: Instant) -> None:
         self.clock.now = to
-        looks = self.writer.looks
-        self.writer.look()
+        looks = self.deadlines.looks
+        self.deadlines.look()
         self.reconciler.wake()
-        while self.writer.looks == looks:
+        while self.deadlines.looks == looks:
             self._alive()
             await asyncio.sleep(0)
 
@@ -587,7 +572,7 @@ class _Stage:
             elif monotonic() - since > patience:
                 await self._go(now + BUDGET)
                 done, since, patience = (len(self.paper.requests), self.metrics.commits()), monotonic(), AGAIN
-            self.writer.look()
+            self.deadlines.look()
             self.reconciler.wake()
             await asyncio.sleep(0.001)
 

@@ -265,9 +265,9 @@ class Running(Sender):
     async def looked(self) -> None:
         """Returns once the writer has looked at the time and at what commands wrote, from the beginning."""
         for _ in range(2):
-            looks = self.relay.writer.looks
-            self.relay.writer.look()
-            await self.until(lambda looks=looks: self.relay.writer.looks > looks, "the writer looks")  # type: ignore[misc]
+            looks = self.relay.deadlines.looks
+            self.relay.deadlines.look()
+            await self.until(lambda looks=looks: self.relay.deadlines.looks > looks, "it looks for what is due")  # type: ignore[misc]
         self.relay.reconciler.wake()
 
     async def skip_blocked(self, seconds: float) -> None:

@@ -23,6 +23,7 @@ from relay.config.trees import load_trees
 from relay.config.values import Configuration
 from relay.core.event import Event, Severity
 from relay.core.tree import Library
+from relay.deadlines import Deadlines
 from relay.demo.discord import Kind, Scope
 from relay.discord.client import DiscordClient
 from relay.observe.metrics import Metrics
@@ -74,6 +75,7 @@ class Life:
 
     database: Database
     writer: Writer
+    deadlines: Deadlines
     reconciler: Reconciler
     session: aiohttp.ClientSession
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -139,10 +141,11 @@ class World:
         writer = Writer(database, lambda: self.configuration.policy, self.clock, metrics)
         sender = Reconciler(database, writer, client, lambda: self.configuration, library, self.clock, metrics)
         writer.changed = sender.wake
-        life = self.life = Life(database, writer, sender, session)
+        deadlines = Deadlines(database, writer, lambda: self.configuration.policy, self.clock)
+        life = self.life = Life(database, writer, deadlines, sender, session)
         life.tasks.append(asyncio.create_task(writer.run()))
         await writer.started()
-        life.tasks += [asyncio.create_task(writer.tick()), asyncio.create_task(sender.run())]
+        life.tasks += [asyncio.create_task(deadlines.run()), asyncio.create_task(sender.run())]
 
     @property
     def alive(self) -> Life:
@@ -158,7 +161,7 @@ class World:
     def goes_on(self, seconds: float) -> None:
         self.true.ahead += seconds
         self.clock.ahead += seconds
-        self.alive.writer.look()
+        self.alive.deadlines.look()
         self.alive.reconciler.wake()
 
     async def converges(self, patience: float = PATIENCE) -> list[str]:

@@ -19,7 +19,7 @@ async def test_the_doctor_says_what_is_missing_and_exits_with_1(place: Place) ->
     async with relay_at(place) as relay:
         await relay.fires(pod="sonarr-0")
         await relay.settled()
-        relay.relay.writer.look()
+        relay.relay.deadlines.look()
         await relay.until_async(lambda c: meta.get_meta(c, bulletins.HEARD + "alertmanager") is not None)
         said = await doctor(place)
         assert said.exit_code == 1

@@ -76,7 +76,7 @@ async def test_a_dead_node_is_one_card_and_what_outlives_it_surfaces(relay: Runn
     await relay.resolves(node(now + 30))
     await relay.settled()
     await relay.skip(GRACE + 10)
-    relay.relay.writer.look()
+    relay.relay.deadlines.look()
     await relay.until(lambda: any("app0" in text for text in relay.shown()), "what outlived the node is shown")
     await relay.settled()
     assert sorted(text[:1] for text in relay.shown()) == ["⚠", "✅", "✅"]

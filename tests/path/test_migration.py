@@ -90,7 +90,7 @@ async def test_while_nobody_proves_the_secret_the_status_says_what_the_sender_mu
         assert "it does not prove the relay's secret: `type: generic-hmac` in its Provider, and the same key" in said
         assert "nothing was ever heard from alertmanager: " in said
         await relay.recovers()
-        relay.relay.writer.look()
+        relay.relay.deadlines.look()
         assert "refused" not in text(await status(relay, "flux <t:"))
 
 

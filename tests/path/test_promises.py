@@ -37,7 +37,7 @@ async def test_a_full_disk_is_503_and_over_without_a_restart(relay: Running) -> 
     assert (await relay.get("/readyz"))[0] == 503
     assert (await relay.get("/healthz"))[0] == 200, "a restart would not help"
     await _full(relay, full=False)
-    relay.relay.writer.look()
+    relay.relay.deadlines.look()
     await relay.until(lambda: relay.relay.writer.ready, "it is ready again")
     assert (await relay.get("/readyz"))[0] == 200
     await relay.fails("apps")

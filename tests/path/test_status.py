@@ -95,7 +95,7 @@ async def test_it_says_for_an_hour_that_the_relay_was_away_and_is_another_versio
         await relay.fires(pod="sonarr-0")
         assert "The relay" not in text(await status(relay, "1 open problem"))
     place.clock.ahead += 3 * 3600
-    monkeypatch.setattr("relay.writer.__version__", "0.0.9")
+    monkeypatch.setattr("relay.deadlines.__version__", "0.0.9")
     async with relay_at(place) as relay:
         await status(relay, "The relay did not run for 3 h, and catches up.", "The relay was upgraded from 0.1.0.")
         sounds = len(relay.standin.pushes)
@@ -180,7 +180,7 @@ async def test_who_asks_for_it_is_told_on_monday_what_the_last_week_came_to(plac
     monday = datetime(2030, 1, 7, 9, tzinfo=UTC).timestamp()
     place.clock.ahead = monday - 8 * 86400.0 - time.time()
     async with relay_at(place) as relay:
-        relay.relay.writer.look()
+        relay.relay.deadlines.look()
         await relay.until_async(lambda c: meta.get_meta(c, bulletins.BEGUN) is not None)
     place.clock.ahead += 7 * 86400.0
     async with relay_at(place) as relay:

@@ -179,12 +179,12 @@ class Stage:
 
     async def _go(self, to: Instant) -> None:
         """It is `to` now, and the relay has looked what that makes due."""
-        clock, writer = self.relay.clock, self.relay.relay.writer
+        clock, deadlines = self.relay.clock, self.relay.relay.deadlines
         clock.ahead = max(clock.ahead, to - time.time())
-        looks, deadline = writer.looks, time.monotonic() + PATIENCE
-        writer.look()
+        looks, deadline = deadlines.looks, time.monotonic() + PATIENCE
+        deadlines.look()
         self.relay.relay.reconciler.wake()
-        while writer.looks == looks:
+        while deadlines.looks == looks:
             assert time.monotonic() < deadline, "the relay does not look at its deadlines any more"
             await asyncio.sleep(0.001)
 
@@ -208,7 +208,7 @@ class Stage:
                 since, patience = time.monotonic(), AGAIN
                 done = len(standin.requests), self.relay.relay.metrics.commits()
             if tick is not None and tick <= now:
-                self.relay.relay.writer.look()
+                self.relay.relay.deadlines.look()
             self.relay.relay.reconciler.wake()
             await asyncio.sleep(0.002)
 
