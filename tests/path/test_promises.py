@@ -1,10 +1,15 @@
 """What is promised while the relay's own parts fail: a database that is away, a restart in any state, a channel that goes and comes."""
 
 import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy import event as sa_event
 
 from relay.config.load import load
 from relay.demo.discord import Kind
@@ -13,30 +18,42 @@ from tests.path.conftest import Start
 from tests.path.stage import BOTH, CHANNELS, TWO, Place, Running, alert, event, group
 
 
-async def _full(relay: Running, *, full: bool) -> None:
-    """A disk without, or with, room for one more page."""
+@asynccontextmanager
+async def _full(relay: Running) -> AsyncIterator[None]:
+    """Within it there is no room for one more page, for the connection that is open and for each that is opened."""
+    pages = [
+        await relay.relay.database.run(lambda connection: connection.execute(text("PRAGMA page_count")).scalar_one())
+    ]
 
-    def limit(connection: Connection) -> None:
-        pages = connection.execute(text("PRAGMA page_count")).scalar_one()
-        connection.execute(text(f"PRAGMA max_page_count = {pages if full else 1_000_000}"))
+    def limit(connection: sqlite3.Connection, _: object = None) -> None:
+        connection.execute(f"PRAGMA max_page_count = {pages[0]}")
 
-    await relay.relay.database.run(limit)
+    def limit_the_open_one(connection: Connection) -> None:
+        limit(cast("sqlite3.Connection", connection.connection.driver_connection))
+
+    sa_event.listen(Engine, "connect", limit)
+    await relay.relay.database.run(limit_the_open_one)
+    try:
+        yield
+    finally:
+        sa_event.remove(Engine, "connect", limit)
+        pages[0] = 1_000_000
+        await relay.relay.database.run(limit_the_open_one)
 
 
 async def test_a_full_disk_is_503_and_over_without_a_restart(relay: Running) -> None:
     await relay.settled()
-    await _full(relay, full=True)
-    answers = [
-        await relay.post("/flux", event(f"{'x' * 200}{n}", message="m" * 9000, at=relay.clock())) for n in range(6)
-    ]
-    assert answers[-1] == 503
-    assert set(answers) <= {202, 503}
-    async with relay.session.post(relay.url + "/flux", data=b"{}") as answer:
-        assert answer.status == 503
-        assert int(answer.headers["Retry-After"]) > 0
-    assert (await relay.get("/readyz"))[0] == 503
-    assert (await relay.get("/healthz"))[0] == 200, "a restart would not help"
-    await _full(relay, full=False)
+    async with _full(relay):
+        bodies = [event(f"{'x' * 200}{n}", message="m" * 9000, at=relay.clock()) for n in range(20)]
+        answers = [await relay.post("/flux", body) for body in bodies]
+        assert answers == sorted(answers), "what fitted, then nothing more"
+        assert set(answers) <= {202, 503}
+        assert answers[-1] == 503
+        async with relay.session.post(relay.url + "/flux", data=b"{}") as answer:
+            assert answer.status == 503
+            assert int(answer.headers["Retry-After"]) > 0
+        assert (await relay.get("/readyz"))[0] == 503
+        assert (await relay.get("/healthz"))[0] == 200, "a restart would not help"
     relay.relay.deadlines.look()
     await relay.until(lambda: relay.relay.writer.ready, "it is ready again")
     assert (await relay.get("/readyz"))[0] == 200
