@@ -88,9 +88,11 @@ def serve(
     log_json: Annotated[bool, typer.Option("--log-json", help="Log lines as JSON.")] = False,
 ) -> None:
     """Take events, and keep the channels reconciled. SIGHUP or a changed file reloads."""
-    from relay.app import serve as served
-    from relay.observe.logs import configure
-    from relay.tools.running import run
+    from relay.tools.running import run, without
+
+    with without("rich"):  # structlog would take it for the tracebacks of a developer's console: 5 MB that a server never shows.
+        from relay.app import serve as served
+        from relay.observe.logs import configure
 
     configure(log_level, json=log_json or None)
     run(served(config, os.environ))

@@ -199,7 +199,7 @@ class Writer:
         for item in batch:
             if not item.done.cancelled():
                 item.done.set_result(item.result)
-            told.update((event.source.value, reason.value) for event, reason in item.reasons)
+            told.update((event.source._value_, reason._value_) for event, reason in item.reasons)
         for labels, events in told.items():
             self._metrics.events.labels(*labels).inc(events)
         if told:

@@ -57,11 +57,8 @@ class ChannelPolicy:
         """How loud something of this severity opens here. `Severity.NONE` is never shown."""
         if severity is Severity.NONE:
             return Loudness.COUNT
-        for loudness, least in (
-            (Loudness.PAGE, self.page),
-            (Loudness.NOTIFY, self.notify),
-            (Loudness.QUIET, self.show),
-        ):
-            if least is not None and severity >= least:
-                return loudness
-        return Loudness.COUNT
+        if self.page is not None and severity >= self.page:
+            return Loudness.PAGE
+        if self.notify is not None and severity >= self.notify:
+            return Loudness.NOTIFY
+        return Loudness.QUIET if self.show is not None and severity >= self.show else Loudness.COUNT

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from relay.core.event import Instant, Severity
 from relay.core.tree import Certainty
+from relay.core.values import value
 from relay.core.wording import cut, cut_middle
 
 
@@ -43,7 +44,7 @@ LOCK_SCREEN = 120
 """Code points that a phone shows of a notification."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Headline:
     """The lock screen: `SIGN [cluster] OBJECT STATE[, AFTER][: CAUSE][ · WHO]`. All outside text, cut and plain; never markup."""
 
@@ -188,7 +189,7 @@ class Card:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Brief:
     """What is left of a Card in one line among many: who, in which state, since when."""
 

@@ -6,7 +6,6 @@ nothing is found by rendering.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -16,7 +15,7 @@ from relay.core.event import Instant, Severity
 from relay.core.incident import Incident, Reason
 from relay.core.posting import Degraded, Posting
 from relay.core.quiet import NIGHT, Rule
-from relay.core.values import replace
+from relay.core.values import replace, value
 
 DAY: Final = 86400.0
 REFRESH_EVERY: Final = 1800.0
@@ -49,7 +48,7 @@ class Why(StrEnum):
     LATER = "later"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Step:
     """What to do: a new message or an edit of the current one, in which form and how loud; or nothing until `at`."""
 

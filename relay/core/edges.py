@@ -18,6 +18,7 @@ from relay.core.event import Event, Instant, Source, Subject
 from relay.core.identity import digest, object_keys, raised, subject_key
 from relay.core.labels import Matcher, Matchers, Op
 from relay.core.patterns import PatternSet
+from relay.core.values import value
 
 if TYPE_CHECKING:
     from relay.core.signal import Signal
@@ -137,7 +138,7 @@ def _of_message(matcher: Matcher) -> bool:
 # --- what an edge finds ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Cause:
     """Where the cause of one Signal would be found: the Incident that holds `key`, or the root of that name."""
 
@@ -151,7 +152,7 @@ class Cause:
         return self.edge.cause if isinstance(self.edge.cause, RootCause) else None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Links:
     """What one Signal may fold under, best first, and the keys by which its own effects find it."""
 

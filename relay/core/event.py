@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from relay.core.values import value
 
@@ -35,7 +35,7 @@ class Severity(IntEnum):
 
     @property
     def word(self) -> str:
-        return self.name.lower()
+        return self._name_.lower()
 
 
 SEVERITY_WORDS: Final[Mapping[str, Severity]] = MappingProxyType(
@@ -79,9 +79,11 @@ class Effect(StrEnum):
     """Neither: progress, a change feed, a rollback, a heartbeat."""
 
 
-@value(frozen=True, slots=True)
-class Subject:
-    """What an Event is about. `namespace` is empty for what has none; `kind` and `name` for what nobody named."""
+class Subject(NamedTuple):
+    """What an Event is about. `namespace` is empty for what has none; `kind` and `name` for what nobody named.
+
+    A tuple, since it is the key of much that is remembered: it is hashed and compared a dozen times for each Event.
+    """
 
     cluster: str
     kind: str

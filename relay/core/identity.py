@@ -25,6 +25,9 @@ _HANDLE_PAIRS = tuple(first + second for first in _HANDLE_ALPHABET for second in
 
 def digest(*parts: str) -> str:
     """32 hex digits for `parts`, which may hold anything: lengths keep them apart."""
+    whole = "".join([f"{len(part)}:{part}" for part in parts])
+    if whole.isascii():
+        return blake2b(whole.encode(), digest_size=16).hexdigest()
     raws = [part.encode("utf-8", "surrogatepass") for part in parts]
     return blake2b(b"".join([b"%d:%b" % (len(raw), raw) for raw in raws]), digest_size=16).hexdigest()
 
@@ -126,6 +129,8 @@ def join_keys(event: Event, *, whole: bool = False, across: bool = False) -> tup
     With `whole` a group of Alertmanager's is one problem whatever its alertnames; with `across` the same failure of the same object in
     several clusters is one.
     """
+    if not (event.semantic_key or event.group_key or across):
+        return object_keys(event.subject)
     keys = []
     if event.semantic_key:
         keys.append("m:" + event.semantic_key)
@@ -170,7 +175,7 @@ SHORT = 1024
 
 def _normalised(message: str) -> str:
     text = message.split(_HELM_LOGS, 1)[0]
-    if _APPLY_ERROR.search(text):
+    if 0 < text.find("/") < text.find(" ") and _APPLY_ERROR.search(text):
         text = text.split("\n", 1)[0]
     if " status: '" in text:
         text = _HEALTH_LIST.sub(lambda found: _sorted_list(found[0]), text)

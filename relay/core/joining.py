@@ -290,10 +290,11 @@ def _moved(
         return reason
     was, incident = incident, _let_go(known, incident, signal, reason, event, policy)
     firing = incident.firing
-    if before is not None and before.keeps_open:
-        firing = firing.plus(before.severity, -1)
-    if signal.keeps_open:
-        firing = firing.plus(signal.severity, 1)
+    if before is None or before.severity is not signal.severity or before.keeps_open is not signal.keeps_open:
+        if before is not None and before.keeps_open:
+            firing = firing.plus(before.severity, -1)
+        if signal.keeps_open:
+            firing = firing.plus(signal.severity, 1)
     reason = settle(known, incident, signal, firing, reason, event.received_at, policy)
     folding.followed(known, was, event.received_at, policy)
     if before is not None and signal.keeps_open and signal.cause != before.cause:

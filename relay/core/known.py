@@ -73,14 +73,10 @@ def progress_key(cluster: str) -> str:
     return "p:" + digest(cluster)
 
 
-@lru_cache(maxsize=256)
-def _cluster(name: str) -> Subject:
-    return Subject(name, "Cluster", "", name)
-
-
 def cluster_of(event: Event) -> Subject:
     """Under which it is remembered when something in its cluster last became ready."""
-    return _cluster(event.subject.cluster)
+    name = event.subject.cluster
+    return Subject(name, "Cluster", "", name)
 
 
 MOVES: Final = 300.0
@@ -127,7 +123,7 @@ class Wanted:
             self.objects.add(cluster_of(event).key)
             if event.effect is Effect.CLOSES:
                 self.moving.add(event.subject.cluster)
-        self.rollouts.update(rollout.keys_of(event))
+            self.rollouts.update(rollout.keys_of(event))
         if event.digest:
             self.digests.add(event.digest)
         if beats := names_of(event, policy.heartbeats):

@@ -19,6 +19,7 @@ from relay.core.due import Step, Why
 from relay.core.event import Instant, Severity
 from relay.core.incident import Reason as IncidentReason
 from relay.core.pace import POSTS
+from relay.core.values import value
 
 HALF: Final = POSTS // 2
 """Of the minute's posts: from here on new Incidents go as lines."""
@@ -106,7 +107,7 @@ class Reason(StrEnum):
     NOTHING = "nothing"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Choice:
     """`at` is None for what goes now; else the instant at which it is worth choosing again."""
 
@@ -130,7 +131,7 @@ class Room:
     edited_at: Instant
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Waiting:
     """What waits of one kind: how many, and where they could go. `rings`: they must be heard, so only a new Message will do."""
 

@@ -30,8 +30,8 @@ class Knowledge:
     names: frozenset[str] = frozenset()
     jobs: str = ""
     """A pattern for the label `job`; empty for any."""
-    message: str = ""
-    """A pattern in the message of an event of Flux's; empty for none."""
+    says: tuple[str, ...] = ()
+    """Of which any is in the message of an event of Flux's, in lower case."""
 
 
 WORSE: Final = (
@@ -41,7 +41,7 @@ WORSE: Final = (
         names=frozenset({"KubeNodeNotReady", "KubeNodeUnreachable", "KubernetesNodeNotReady"}),
     ),
     Knowledge(Severity.CRITICAL, "Helm could not go back either", names=frozenset({"FluxHelmReleaseRollbackFailed"})),
-    Knowledge(Severity.CRITICAL, "a volume is full", message="(?i)no space left on device|disk quota exceeded"),
+    Knowledge(Severity.CRITICAL, "a volume is full", says=("no space left on device", "disk quota exceeded")),
 )
 """None of a name that fires with two severities (reference: enrichment.md §5.2): as severe as the other, the weaker would be kept open
 by an alert that Alertmanager inhibits and never resolves."""
@@ -84,7 +84,7 @@ def _by_name(known: tuple[Knowledge, ...]) -> Mapping[str, Knowledge]:
 
 _WORSE: Final = _by_name(WORSE)
 _FALSE: Final = MappingProxyType({name: _by_name(known) for name, known in FALSE.items()})
-_SAYING: Final = tuple((re2.compile(one.message), one) for one in WORSE if one.message)
+_SAYING: Final = tuple((words, one) for one in WORSE for words in one.says)
 _JOBS: Final = {one.jobs: re2.compile(f"^(?:{one.jobs})$") for known in FALSE.values() for one in known if one.jobs}
 
 
@@ -96,8 +96,8 @@ def judged(labels: Mapping[str, str], severity: Severity, distribution: str) -> 
         return (false.severity, "", false.why) if severity > false.severity else (severity, "", "")
     worse = _WORSE.get(name)
     if worse is None and labels.get("source") == Source.FLUX and severity >= Severity.WARNING:
-        message = labels.get("message", "")
-        worse = next((one for pattern, one in _SAYING if pattern.search(message)), None)
+        message = labels.get("message", "").lower()
+        worse = next((one for words, one in _SAYING if words in message), None)
     if worse is None or not Severity.NONE < severity < worse.severity:
         return severity, "", ""
     return worse.severity, worse.why, ""

@@ -22,6 +22,7 @@ from relay.core.facts import REGISTRY, Facts, facts
 from relay.core.labels import Matcher, Matchers, Op, pattern
 from relay.core.patterns import PatternSet
 from relay.core.signal import Signal
+from relay.core.values import value
 
 MAX_LOOKS: Final = 3
 """Commands one Hint shows: more is a manual."""
@@ -58,7 +59,7 @@ class Act(StrEnum):
     DESTROY = "destroy"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Advice:
     """A step with its names filled in: what to do in a few words, and the command to paste, if there is one."""
 
@@ -67,7 +68,7 @@ class Advice:
     run: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Answered:
     """One question on the path, as far as it was decided, and what decided it: for `explain` and the card's small print."""
 
@@ -77,7 +78,7 @@ class Answered:
     """The matcher and the value it saw, in one line. Text from outside."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Hint:
     """The path walked through a decision tree and the next steps at its end.
 

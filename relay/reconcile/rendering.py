@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -22,7 +21,7 @@ from relay.core.posting import Degraded, Message, Placement, Posting
 from relay.core.saying import called
 from relay.core.signal import Signal
 from relay.core.tree import Library
-from relay.core.values import replace
+from relay.core.values import replace, value
 from relay.discord.message import Payload, render
 from relay.reconcile.line import Line, Part, Request
 from relay.reconcile.looking import HEADS, RANKS, Found, Look, found
@@ -35,14 +34,14 @@ MEMBERS: Final = 200
 """Members that a card is made of; more are only counted."""
 COUNT_EVERY: Final = 60.0
 """Seconds between two counts of the clusters: a new one is rare, and the count reads every object."""
-BRIEFS: Final = 4_000
+BRIEFS: Final = 2_000
 """Lines that are remembered, each until its Incident changes: an edit of hundreds makes anew only what changed."""
 
 Work = Callable[[Connection], Any]
 """Instead of a Request: what is to be written down, since there is nothing to send now."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class _Entry:
     """One of several in a Message: how it stands there. `is_bare`: no word from outside, since Discord refuses one of them."""
 

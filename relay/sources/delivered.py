@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from relay.core.event import Event, Instant, NotJson, Unreadable
 from relay.core.policy import Policy, SourcePolicy
+from relay.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Delivered:
     """The Events of one body. `truncated` alerts were cut by the sender, `refused` ones were no alerts; `notices` say why."""
 

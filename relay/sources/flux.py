@@ -233,8 +233,11 @@ def _event(body: Body, source: SourcePolicy, policy: Policy, received_at: Instan
 
 
 def _copy_digest(subject: Subject, reason: str, severity: str, said_at: Instant, message: str) -> str:
-    """Equal for a retry, and for the copy that another of Flux's Alerts sends (reference: flux.md §3.5)."""
-    return digest("copy", subject.key, reason, severity, str(said_at), normalise(message))
+    """Equal for a retry, and for the copy that another of Flux's Alerts sends (reference: flux.md §3.5).
+
+    It begins with the time, so that those that are remembered together lie together in the index.
+    """
+    return f"{int(said_at):08x}{digest(subject.key, reason, severity, str(said_at), normalise(message))}"
 
 
 def _metadata(raw: dict[str, Any]) -> dict[str, str]:

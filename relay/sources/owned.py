@@ -22,7 +22,7 @@ def with_own(
 ) -> tuple[dict[str, str], Severity]:
     """The sender's clean `labels`, at most `MAX_LABELS`, under the relay's own; and the severity that knowledge and rules make of it."""
     out = bounded(labels) | {
-        "source": source.value,
+        "source": source._value_,
         "cluster": cluster,
         "type": type_,
         "severity": severity.word,

@@ -32,6 +32,7 @@ from relay.core.incident import Incident
 from relay.core.packing import Mention
 from relay.core.posting import Message, Placement, Posting
 from relay.core.signal import Signal, State
+from relay.core.values import value
 from relay.storage.engine import Lookup, Query, Row, Rows, find_all, in_list
 from relay.storage.rows import (
     from_placement,
@@ -45,7 +46,7 @@ from relay.storage.rows import (
 from relay.storage.tables import attempts, incidents, messages, placements, postings, signals
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class DuePosting:
     """A Posting to be shown, with its Incident and the Message that shows it now, if any."""
 
@@ -173,7 +174,7 @@ def due_of(connection: Connection, channel: str, now: Instant, limit: int, ranks
     return int(count)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Taking:
     """A Message that has room for more: in which form, and how many stand in it."""
 

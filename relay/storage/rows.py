@@ -72,7 +72,7 @@ def from_signal(signal: Signal) -> Stored:
     subject = signal.subject
     return (
         signal.key,
-        signal.source.value,
+        signal.source._value_,
         subject.cluster,
         subject.kind,
         subject.namespace,
@@ -82,7 +82,7 @@ def from_signal(signal: Signal) -> Stored:
         signal.since,
         signal.sent_at,
         signal.seen_at,
-        signal.state.value,
+        signal.state._value_,
         signal.semantic_key or None,
         signal.group_key,
         signal.reason,
@@ -144,7 +144,7 @@ def from_incident(incident: Incident) -> Stored:
         subject.kind,
         subject.namespace,
         subject.name,
-        incident.source.value,
+        incident.source._value_,
         incident.lead,
         incident.since,
         incident.opened_at,
@@ -158,7 +158,7 @@ def from_incident(incident: Incident) -> Stored:
         firing.critical,
         incident.members,
         incident.closed_at,
-        incident.reason.value,
+        incident.reason._value_,
         incident.version,
         incident.reopenings,
         incident.flapping,
@@ -167,7 +167,7 @@ def from_incident(incident: Incident) -> Stored:
         incident.expires_at,
         incident.closed_by,
         incident.root,
-        incident.hold.value,
+        incident.hold._value_,
         incident.probably,
         effects.info,
         effects.warning,
@@ -241,7 +241,7 @@ def from_posting(posting: Posting) -> Stored:
         posting.message,
         posting.shown_at,
         posting.tries,
-        posting.degraded.value,
+        posting.degraded._value_,
         posting.parked,
         posting.deleted_at,
         posting.closed,
@@ -332,7 +332,7 @@ def to_object(row: Stored) -> KnownObject:
 def from_heartbeat(beat: Heartbeat) -> Stored:
     return (
         beat.name,
-        beat.source.value,
+        beat.source._value_,
         beat.cluster,
         beat.declared,
         beat.every,
@@ -391,8 +391,8 @@ def from_entry(entry: Entry) -> Stored:
     """Without its serial number."""
     return (
         entry.at,
-        entry.reason.value,
-        entry.source.value,
+        entry.reason._value_,
+        entry.source._value_,
         entry.signal,
         entry.incident or None,
         entry.channel,
@@ -423,4 +423,4 @@ def to_placement(row: Stored) -> Placement:
 
 
 def from_placement(message: int, placement: Placement) -> Stored:
-    return (message, placement.incident, placement.channel, placement.form.value, placement.position)
+    return (message, placement.incident, placement.channel, placement.form._value_, placement.position)

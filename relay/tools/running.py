@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 SWITCH: Final = 0.001
@@ -22,3 +23,16 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         return runner.run(work)
+
+
+@contextmanager
+def without(module: str) -> Iterator[None]:
+    """Whoever is imported within it finds no `module`, and does without, if it is not there already."""
+    there = module in sys.modules
+    if not there:
+        sys.modules[module] = None  # type: ignore[assignment]  # What Python itself takes for "not to be found".
+    try:
+        yield
+    finally:
+        if not there:
+            del sys.modules[module]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hmac
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from typing import Final
@@ -16,6 +15,7 @@ from typing import Final
 from relay.config.secrets import Secret, SecretSource
 from relay.config.values import BasicPair, Credentials
 from relay.core.event import Source
+from relay.core.values import value
 
 GRAFANA_SIGNATURE: Final = "X-Grafana-Alerting-Signature"
 GRAFANA_TIMESTAMP: Final = "X-Grafana-Alerting-Timestamp"
@@ -31,7 +31,7 @@ class Proof(Enum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Signature:
     """What the headers claim, and the body has yet to prove: the HMAC-SHA256 of `prefix` and the body, under a known key."""
 

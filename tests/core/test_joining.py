@@ -320,7 +320,7 @@ def test_an_event_redelivered_at_once_is_never_news(events: list[Event]) -> None
 
 
 def _elsewhere(event: Event, cluster: str) -> Event:
-    subject = replace(event.subject, cluster=cluster)
+    subject = event.subject._replace(cluster=cluster)
     return replace(event, subject=subject, signal_key=flux_key(subject, event.aspect), digest=event.digest + cluster)
 
 

@@ -93,6 +93,6 @@ def test_a_page_of_alertmanagers_is_never_taken_in() -> None:
 def test_another_cluster_is_not_on_its_way() -> None:
     known = heard(*BOOTSTRAP)
     event = fails("other", NOW + 60)
-    elsewhere = replace(event, subject=replace(event.subject, cluster="edge"), signal_key="edge")
+    elsewhere = replace(event, subject=event.subject._replace(cluster="edge"), signal_key="edge")
     take(known, elsewhere, POLICY)
     assert "other" in alone(known)

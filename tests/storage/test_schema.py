@@ -51,7 +51,18 @@ def postgresql_schema(schema: str, connection: Connection) -> set[str]:
     return {str(tuple(row)).replace(f"{schema}.", "") for row in (*indexes, *columns)}
 
 
-async def test_the_migrations_make_what_the_tables_say(database: Database) -> None:
+@pytest.mark.parametrize("by", [migrations.make, migrations.climb])
+async def test_a_new_database_and_the_migrations_make_what_the_tables_say(
+    url: str, by: Callable[[Connection], None]
+) -> None:
+    database = Database.open(url)
+    await database.run(by)
+    await _compare(database)
+    await database.close()
+
+
+async def _compare(database: Database) -> None:
+    assert await database.version() == SCHEMA
     assert await database.read(lambda c: compare_metadata(MigrationContext.configure(c), metadata)) == []
     if database.dialect == "sqlite":
         with create_engine("sqlite://").connect() as made:
@@ -89,19 +100,24 @@ async def test_a_database_of_a_newer_relay_is_refused(database: Database) -> Non
         await database.migrate()
 
 
-async def test_a_start_without_migration_imports_no_alembic(database: Database, url: str) -> None:
+@pytest.mark.parametrize("is_new", [True, False])
+async def test_alembic_is_only_imported_where_there_is_a_revision_to_climb_from(url: str, is_new: bool) -> None:
+    if not is_new:
+        made = Database.open(url)
+        await made.migrate()
+        await made.close()
     code = (
         "import asyncio, sys\n"
         "from relay.storage.engine import Database\n"
         "from relay.storage import delivery, ledger, lists, meta, prune, rejects\n"
         "async def main():\n"
         "    database = Database.open(sys.argv[1])\n"
-        "    assert not await database.migrate()\n"
+        "    assert await database.migrate() == (sys.argv[2] == 'True')\n"
         "    await database.close()\n"
         "asyncio.run(main())\n"
         "assert 'alembic' not in sys.modules\n"
     )
-    await asyncio.to_thread(subprocess.run, [sys.executable, "-c", code, url], cwd=ROOT, check=True)
+    await asyncio.to_thread(subprocess.run, [sys.executable, "-c", code, url, str(is_new)], cwd=ROOT, check=True)
 
 
 # --- indexes ------------------------------------------------------------------------------------------------------------
