@@ -73,8 +73,8 @@ def moments(
     if paged_at is not None:
         lines.append(_Line(paged_at, _PAGED, _PAGE))
     merged = _merged(sorted(lines, key=lambda line: line.at))
-    kept = sorted(merged, key=lambda line: -line.weight)[:LINES]
-    return tuple(Moment(line.at, line.text) for line in merged if line in kept)
+    kept = sorted(range(len(merged)), key=lambda number: -merged[number].weight)[:LINES]
+    return tuple(Moment(merged[number].at, merged[number].text) for number in sorted(kept))
 
 
 @dataclass(frozen=True, slots=True)

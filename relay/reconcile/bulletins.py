@@ -37,6 +37,8 @@ MORNING: Final = 8
 """The hour of Monday from which on the last week is told."""
 LOOK_EVERY: Final = 5.0
 """Seconds between two looks at one Channel's status: it is read, not found by an index."""
+LINGERS: Final = 60.0
+"""Seconds after midnight in which the log is still the last day's, so that it tells what became ready in its last moment."""
 SIGHTS_EVERY: Final = 60.0
 """Seconds between two looks at what was ever heard, which reads through history and hardly ever changes."""
 
@@ -90,7 +92,7 @@ class Bulletins:
         configuration = self._configuration()
         if line.name not in logs(configuration.policy.routes):
             return None
-        today = datetime.fromtimestamp(now, configuration.zone)
+        today = datetime.fromtimestamp(now - LINGERS, configuration.zone)
         midnight = today.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
         rolled = await self._database.read(lambda c: bulletins.rollouts_since(c, midnight))
         if not rolled:

@@ -51,6 +51,11 @@ def test_the_most_telling_lines_are_kept_in_their_order() -> None:
     assert [text for _, text in lines] == ["began as a warning", *["failed for another reason"] * 3, "paged"]
 
 
+def test_what_happens_again_at_the_same_instant_takes_no_more_room_than_there_is() -> None:
+    again = [entry(0, reason) for reason in (Reason.ESCALATED, Reason.REOPENED, Reason.ESCALATED, Reason.REOPENED)]
+    assert len(told(*again, paged=60)) == LINES
+
+
 @given(
     st.lists(
         st.builds(
