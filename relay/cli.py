@@ -90,7 +90,9 @@ def serve(
     """Take events, and keep the channels reconciled. SIGHUP or a changed file reloads."""
     from relay.tools.running import run, without
 
-    with without("rich"):  # structlog would take it for the tracebacks of a developer's console: 5 MB that a server never shows.
+    with without(
+        "rich"
+    ):  # structlog would take it for the tracebacks of a developer's console: 5 MB that a server never shows.
         from relay.app import serve as served
         from relay.observe.logs import configure
 

@@ -141,8 +141,8 @@ class Place:
     """Whether its relay has never heard its senders before, so that what they bring along arrives."""
 
     def __post_init__(self) -> None:
-        (self.folder / "flux-hmac").write_bytes(KEY)
-        (self.folder / "token").write_text(TOKEN + "\n")
+        self.write("flux-hmac", KEY.decode())
+        self.write("token", TOKEN + "\n")
         self.webhook("ops", "11", "token")
         self.webhook("deploys", "12", "other")
         self.configure()
@@ -160,16 +160,23 @@ class Place:
     def database(self) -> Path:
         return self.folder / "relay.db"
 
+    def write(self, name: str, text: str) -> None:
+        """Write a file as Kubernetes does: whoever looks at it meanwhile finds what it held before, or what it holds now."""
+        beside = self.folder / f"{name}~"
+        beside.write_text(text)
+        beside.replace(self.folder / name)
+
     def webhook(self, channel: str, number: str, token: str) -> None:
         """Write a channel's webhook URL, as a person pastes it."""
-        (self.folder / f"discord-{channel}").write_text(f"{self.api}/webhooks/{number}/{token}\n")
+        self.write(f"discord-{channel}", f"{self.api}/webhooks/{number}/{token}\n")
 
     def configure(self, *parts: str, hold: str = "0s") -> None:
         """Write the configuration: the sources, and what is given; one channel without a word."""
-        (self.folder / "relay.yaml").write_text(
+        self.write(
+            "relay.yaml",
             "cluster: homelab\n"
             f"sources: {{flux: {{hmac_key_file: flux-hmac, hold: {hold}}}, alertmanager: {{bearer_token_file: token}}}}\n"
-            + ("".join(parts) or CHANNELS)
+            + ("".join(parts) or CHANNELS),
         )
 
     def free_port(self) -> None:

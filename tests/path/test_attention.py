@@ -28,12 +28,12 @@ def sounds(relay: Running) -> list[str]:
     return [f"{push.text[:1]} {'calls' if push.mentioned.roles else 'rings'}" for push in relay.standin.pushes]
 
 
-def until(relay: Running, clock: str) -> float:
-    """Seconds until it is that time in Prague."""
-    here = datetime.fromtimestamp(relay.clock(), PRAGUE)
+def until(it: Running | Place, clock: str) -> float:
+    """Seconds until it is that time in Prague, in the night of a clock change too."""
+    here = datetime.fromtimestamp(it.clock(), PRAGUE)
     hour, minute = map(int, clock.split(":"))
     there = here.replace(hour=hour, minute=minute, second=0, microsecond=0)
-    return ((there if there > here else there + timedelta(days=1)) - here).total_seconds()
+    return (there if there > here else there + timedelta(days=1)).timestamp() - here.timestamp()
 
 
 async def command(place: Place, *arguments: str) -> str:
@@ -336,6 +336,7 @@ async def test_quiet_may_be_asked_for_by_http(place: Place, start: Start) -> Non
 
 
 async def test_a_window_in_the_file_begins_and_ends_by_itself(place: Place, start: Start) -> None:
+    place.clock.ahead += until(place, "12:00")  # Far from the hours below, and from where the clocks change.
     begins = datetime.fromtimestamp(place.clock() + HOUR, PRAGUE).replace(tzinfo=None).isoformat(" ", "minutes")
     ends = datetime.fromtimestamp(place.clock() + 3 * HOUR, PRAGUE).replace(tzinfo=None).isoformat(" ", "minutes")
     window = f"quiet: {{windows: [{{match: ['namespace=\"media\"'], from: '{begins}', until: '{ends}'}}]}}\n"

@@ -37,7 +37,7 @@ async def test_what_may_go_wrong_counts_from_zero_so_that_the_first_is_an_increa
 async def test_files_that_are_refused_are_told_until_they_are_corrected(place: Place, start: Start) -> None:
     async with start() as relay:
         assert (await relay.metrics())["relay_configuration_refused"] == 0
-        place.file.write_text(place.file.read_text().replace("channels:", "chanels:"))
+        place.write("relay.yaml", place.file.read_text().replace("channels:", "chanels:"))
         assert not await relay.relay.reload()
         assert (await relay.metrics())["relay_configuration_refused"] == 1
         place.configure()
@@ -48,7 +48,7 @@ async def test_files_that_are_refused_are_told_until_they_are_corrected(place: P
 async def test_a_start_with_the_last_good_configuration_is_told(place: Place, start: Start) -> None:
     async with start():
         pass
-    place.file.write_text(place.file.read_text().replace("channels:", "chanels:"))
+    place.write("relay.yaml", place.file.read_text().replace("channels:", "chanels:"))
     async with start() as relay:
         assert (await relay.metrics())["relay_configuration_refused"] == 1
 

@@ -16,7 +16,7 @@ BROKEN_TREE = 'tree: mine\ntitle: Mine?\nstarts: [[alertname="Mine"]]\nask: What
 async def test_a_broken_file_at_start_leaves_the_last_good_configuration_in_force(place: Place, start: Start) -> None:
     async with start():
         pass
-    place.file.write_text(place.file.read_text().replace("channels:", "chanels:"))
+    place.write("relay.yaml", place.file.read_text().replace("channels:", "chanels:"))
     async with start() as running:
         await running.fails("apps")
         await running.settled()
@@ -24,7 +24,7 @@ async def test_a_broken_file_at_start_leaves_the_last_good_configuration_in_forc
 
 
 async def test_a_broken_file_at_the_first_start_is_refused(place: Place, start: Start) -> None:
-    place.file.write_text(place.file.read_text().replace("channels:", "chanels:"))
+    place.write("relay.yaml", place.file.read_text().replace("channels:", "chanels:"))
     with pytest.raises(ConfigError, match="did you mean"):
         async with start():
             pass
@@ -109,7 +109,7 @@ async def test_a_refused_configuration_is_taken_when_the_secret_it_names_appears
         await asyncio.sleep(0.2)  # It is tried again and again by now, and says nothing new.
         assert len(said) == 1
         assert (await running.metrics())["relay_configuration_refused"] == 1
-        (place.folder / "discord-late").write_text("this is no webhook")
+        place.write("discord-late", "this is no webhook")
         await running.until(lambda: len(said) == 2, "what is wrong now is something else, and said")
         place.webhook("late", "12", "other")
         await running.until(lambda: len(said) == 3, "the configuration is taken")

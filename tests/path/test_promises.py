@@ -62,7 +62,7 @@ async def test_a_full_disk_is_503_and_over_without_a_restart(relay: Running) -> 
 
 
 async def test_what_discord_answered_is_recorded_once_the_disk_has_room_and_not_asked_again(relay: Running) -> None:
-    relay.standin.fault(Kind.SLOW_HEADERS, match="POST", seconds=0.4)
+    relay.standin.fault(Kind.SLOW_HEADERS, match="POST", seconds=1.0)
     await relay.fires()
     await relay.until(lambda: relay.requests() == 1, "the page is on its way")
     await relay.relay.database.run(lambda c: c.execute(text("PRAGMA query_only = ON")))
@@ -191,7 +191,7 @@ async def test_of_a_channel_that_is_gone_nothing_stays_due(place: Place, start: 
 async def test_a_bad_file_is_refused_and_the_last_good_one_stays(place: Place, start: Start) -> None:
     async with start() as relay:
         configuration = relay.relay.live.configuration
-        place.file.write_text("channels: {ops: {webhook_url_file: nowhere}}\n")
+        place.write("relay.yaml", "channels: {ops: {webhook_url_file: nowhere}}\n")
         assert not await relay.relay.reload()
         assert relay.relay.live.configuration is configuration
         await relay.fires()
@@ -207,8 +207,8 @@ async def test_a_changed_file_is_taken_without_being_told(place: Place, start: S
 
 async def test_secrets_rotated_in_their_files_are_taken(place: Place, start: Start) -> None:
     async with start() as relay:
-        (place.folder / "token").write_text("another-token\n")
-        (place.folder / "discord-ops").write_text(f"{place.api}/webhooks/11/{place.standin.rotate_token('11')}\n")
+        place.write("token", "another-token\n")
+        place.webhook("ops", "11", place.standin.rotate_token("11"))
         assert await relay.post("/alertmanager", group()) == 401
         bearer = {"Authorization": "Bearer another-token"}
         body = group(alert(starts=relay.clock()))

@@ -85,22 +85,19 @@ async def test_when_the_sender_is_killed_another_goes_on_and_nothing_is_lost(pla
         await opens(other, 10)
         await until(lambda: len(standin.requests) > began, 20)
         sender.kill()
-        killed = time.monotonic()
         for number in range(11, 20):
             await opens(other, number)
         await until(lambda: len(seen(standin.messages()).shown) == 20, 30)
-        assert time.monotonic() - killed < 30
     texts = [message.content for message in standin.messages()]
     assert len(texts) - len(set(texts)) <= 1, "twice only where nobody can know"
 
 
 async def test_a_holder_that_is_late_writes_nothing_and_the_next_shows_the_same_once_more(relay: Running) -> None:
-    relay.standin.fault(Kind.SLOW_HEADERS, match="POST", seconds=1.0)
+    relay.standin.fault(Kind.SLOW_HEADERS, match="POST", seconds=2.0)
     await relay.fires()
     await relay.until(lambda: relay.requests() == 1, "its request is under way")
     await relay.relay.writer.transact(lambda c: c.execute(update(lease).values(held_by="another")))
-    await relay.until(lambda: len(relay.messages()) == 1, "Discord has it")
-    await asyncio.sleep(0.3)
-    assert await relay.relay.database.read(lambda c: c.execute(select(messages)).all()) == []
     await relay.until(lambda: len(relay.messages()) == 2, "whoever holds the lease shows it")
     await relay.settled()
+    kept = await relay.relay.database.read(lambda c: c.execute(select(messages.c.discord_id)).scalars().all())
+    assert kept == [relay.messages()[1].id], "of the first nothing is written down"

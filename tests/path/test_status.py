@@ -136,28 +136,34 @@ LOGGED = (
 NEW = "main@sha1:4f5e6d7c8b9a0f1e2d3c4b5a69788796a5b4c3d2"
 
 
+def at(place: Place, hour: int, minute: int = 0, second: int = 0) -> None:
+    """It is that time of a Tuesday."""
+    place.clock.ahead = datetime(2030, 1, 8, hour, minute, second, tzinfo=UTC).timestamp() - time.time()
+
+
+async def begins(relay: Running) -> None:
+    """Two Kustomizations, and a new revision for them."""
+    for name in ("apps", "infra"):
+        await relay.recovers(name)
+    said = "stored artifact for commit 'sonarr 4.0.15 → 4.0.16'"
+    now = relay.clock()
+    new = event("main", kind="GitRepository", reason="NewArtifact", message=said, severity="info", at=now, revision=NEW)
+    await relay.flux(new)
+
+
+async def is_ready(relay: Running, name: str) -> None:
+    metadata = {"revision": NEW, "commit_status": "update"}
+    await relay.flux({**recovery(name, at=relay.clock()), "metadata": metadata})
+
+
 async def test_a_channel_of_rollouts_keeps_one_quiet_message_for_a_day(place: Place) -> None:
     place.configure(LOGGED)
+    at(place, 12)
     async with relay_at(place) as relay:
-        for name in ("apps", "infra"):
-            await relay.recovers(name)
-        said = "stored artifact for commit 'sonarr 4.0.15 → 4.0.16'"
-        await relay.flux(
-            event(
-                "main",
-                kind="GitRepository",
-                reason="NewArtifact",
-                message=said,
-                severity="info",
-                at=relay.clock(),
-                revision=NEW,
-            )
-        )
+        await begins(relay)
         for name in ("apps", "infra"):
             relay.clock.ahead += 30
-            await relay.flux(
-                {**recovery(name, at=relay.clock()), "metadata": {"revision": NEW, "commit_status": "update"}}
-            )
+            await is_ready(relay, name)
 
         def logged() -> bool:
             relay.clock.ahead += 5
@@ -169,6 +175,27 @@ async def test_a_channel_of_rollouts_keeps_one_quiet_message_for_a_day(place: Pl
         assert log.silent
         assert log.content == "🔄 homelab: 1 revision today"
         assert not relay.messages("20")
+
+
+async def test_what_is_ready_in_the_last_moment_of_a_day_is_told_in_it(place: Place) -> None:
+    place.configure(LOGGED)
+    at(place, 23, 59, 45)
+    async with relay_at(place) as relay:
+        await begins(relay)
+        await is_ready(relay, "apps")
+        relay.relay.reconciler.wake()
+        await relay.until(lambda: bool(relay.messages("21")), "the day has a message")
+        at(place, 23, 59, 55)
+        await is_ready(relay, "infra")
+        at(place, 23, 59, 59)
+        place.clock.ahead += 20
+
+        def logged() -> bool:
+            relay.relay.reconciler.wake()
+            return any("4.0.16: 2 ready in" in text(one) for one in relay.messages("21"))
+
+        await relay.until(logged, "both are ready")
+        assert len(relay.messages("21")) == 1
 
 
 WEEKLY = "channels: {ops: {webhook_url_file: discord-ops, status: false, weekly: true}}\n"

@@ -11,6 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Table, func, select
 
+from relay.core.card import Form
 from relay.core.event import Instant
 from relay.core.incident import Incident, Reason
 from relay.core.posting import Message as Ours
@@ -18,7 +19,7 @@ from relay.core.posting import Posting
 from relay.core.signal import Signal, State
 from relay.demo.discord import Kind, Message, StandIn
 from relay.storage.rows import to_incident, to_message, to_posting, to_signal
-from relay.storage.tables import incidents, messages, postings, rejects, signals
+from relay.storage.tables import incidents, messages, placements, postings, rejects, signals
 from tests.soak.senders import Said, Thing
 
 OVER: Final = "✅"
@@ -38,6 +39,8 @@ class Held:
     postings: Mapping[str, list[Posting]]
     """By Incident."""
     messages: Mapping[int, Ours]
+    ends: Mapping[str, int]
+    """In which Message the end of an Incident is said, beside its card."""
     rejected: int
 
     @staticmethod
@@ -52,12 +55,18 @@ class Held:
             {one.id: one for one in map(to_incident, _all(c, incidents))},
             by_incident,
             {one.id: one for one in map(to_message, _all(c, messages))},
+            _ends(c),
             c.execute(select(func.count()).select_from(rejects)).scalar_one(),
         )
 
 
 def _all(c: Connection, table: Table) -> Iterator[tuple[object, ...]]:
     return (tuple(row) for row in c.execute(select(table)))
+
+
+def _ends(c: Connection) -> dict[str, int]:
+    said = select(placements.c.incident, placements.c.message).where(placements.c.form == Form.END.value)
+    return {row.incident: row.message for row in c.execute(said.order_by(placements.c.message))}
 
 
 def _thing(signal: Signal) -> str:
@@ -120,15 +129,30 @@ def wrong(
 
     With `may_heal` what was over within its hold need not be shown: where the clock was set back, it may end before it began.
     """
-    stand = {one.id: one for one in standin.messages()}
-    return [
-        f"{thing.name}: {problem}" for thing in things for problem in _wrong(thing, held, stand, deleted, now, may_heal)
-    ]
+    known = {one.discord_id for one in held.messages.values()}
+    there = _There(
+        {one.id: one for one in standin.messages()},
+        [
+            one
+            for one in standin.messages(deleted=True)
+            if one.id not in known and (not one.deleted or one.id in deleted)
+        ],
+        deleted,
+    )
+    return [f"{thing.name}: {problem}" for thing in things for problem in _wrong(thing, held, there, now, may_heal)]
 
 
-def _wrong(
-    thing: Thing, held: Held, stand: Mapping[str, Message], deleted: Collection[str], now: Instant, may_heal: bool
-) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class _There:
+    """What Discord holds."""
+
+    stand: Mapping[str, Message]
+    unknown: Collection[Message]
+    """Of which the relay has no id; those too that a person took away, which it cannot learn as it never asks for them."""
+    deleted: Collection[str]
+
+
+def _wrong(thing: Thing, held: Held, there: _There, now: Instant, may_heal: bool) -> Iterator[str]:
     told = [signal for name in thing.accepted if (signal := held.signals.get((thing.name, name))) is not None]
     own = {one.id: one for signal in told if (one := held.incidents.get(signal.incident or "")) is not None}
     if sum(one.is_open for one in own.values()) != thing.firing:
@@ -138,10 +162,10 @@ def _wrong(
             continue
         for posting in held.postings.get(incident.id, ()):
             yield from _unsettled(posting, now)
-            yield from _not_shown(thing, posting, held, stand, deleted)
+            yield from _not_shown(thing, posting, held, there)
         if not held.postings.get(incident.id):
             yield "no channel knows of it"
-    ours = [stand[found] for one in held.messages.values() if (found := one.discord_id or "") in stand]
+    ours = [there.stand[found] for one in held.messages.values() if (found := one.discord_id or "") in there.stand]
     going = [one for one in ours if signs_of(thing.name, one) & set(OPEN)]
     if len(going) > thing.firing:
         yield f"shown as going on {len(going)} times: {[one.content for one in going]}"
@@ -156,18 +180,19 @@ def _unsettled(posting: Posting, now: Instant) -> Iterator[str]:
         yield "a page is owed"
 
 
-def _not_shown(
-    thing: Thing, posting: Posting, held: Held, stand: Mapping[str, Message], deleted: Collection[str]
-) -> Iterator[str]:
-    ours = held.messages.get(posting.message) if posting.message is not None else None
-    if posting.closed or _was_deleted(posting) or (ours is not None and ours.discord_id in deleted):
+def _not_shown(thing: Thing, posting: Posting, held: Held, there: _There) -> Iterator[str]:
+    ours = held.messages.get(posting.message or 0)
+    if (
+        ours is None and posting.end_shown_at is not None
+    ):  # Its card can no longer be edited: its end is all that says so.
+        ours = held.messages.get(held.ends.get(posting.incident, 0))
+    if posting.closed or _was_deleted(posting) or (ours is not None and ours.discord_id in there.deleted):
         return
     right = set(OPEN) if thing.firing else {OVER}
     if ours is not None and ours.discord_id is None:  # Discord took it, and did not say under which id.
-        known = {one.discord_id for one in held.messages.values()}
-        shown = [one for one in stand.values() if one.id not in known and signs_of(thing.name, one)]
+        shown = [one for one in there.unknown if signs_of(thing.name, one)]
     else:
-        found = stand.get(ours.discord_id or "") if ours is not None else None
+        found = there.stand.get(ours.discord_id or "") if ours is not None else None
         shown = [found] if found is not None else []
     if not shown:
         yield f"shown nowhere: {thing.kind} {thing.severity} {thing.accepted} {posting}"
