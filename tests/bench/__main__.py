@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import sys
 import time
@@ -35,7 +36,9 @@ def main() -> None:
         for figure in known[name]():
             print(line(figure), flush=True)
     busy = os.getloadavg()[0]
-    print(f"{time.monotonic() - began:.0f} s, {os.cpu_count()} cores, load {busy:.1f}")
+    print(
+        f"{time.monotonic() - began:.0f} s, {os.cpu_count()} cores, load {busy:.1f}, Python {platform.python_version()}"
+    )
 
 
 if __name__ == "__main__":
