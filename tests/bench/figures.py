@@ -93,7 +93,7 @@ def throughput() -> Iterator[Figure]:
             ):
                 rates[name].append(server.load(kind, 12_000, warm=1_000).rate)
     yield Figure("fdatasync of the disk", rates["disk"], "ms")
-    yield Figure("bare handler: reads, parses JSON", rates["bare"], "/s")
+    yield Figure("bare handler: validates the body", rates["bare"], "/s")
     yield Figure("handler that authenticates and parses", rates["parsing"], "/s")
     yield at_least("accepted, SQLite, realistic mix", rates["sqlite"], 5_000, 4_000, "/s")
     yield at_least("… of the bare handler", _ratios(rates["sqlite"], rates["bare"]), 0.30, 0.22)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 from typing import Final
 
 import uvloop
 from aiohttp import web
+from pydantic import ValidationError
 
 from relay.config.secrets import Secret, SecretValue
 from relay.config.values import Credentials
@@ -17,7 +17,7 @@ from relay.core.event import Source
 from relay.core.policy import Policy, SourcePolicy
 from relay.demo.discord import Limits, StandIn
 from relay.sources.delivered import Delivered
-from relay.sources.flux import parse
+from relay.sources.flux import Exact, parse
 from relay.web.auth import Signature, by_headers
 from tests.bench.bodies import KEY
 
@@ -26,8 +26,11 @@ _CREDENTIALS: Final = Credentials(hmac_keys=(SecretValue(Secret(KEY)),))
 
 
 async def bare(request: web.Request) -> web.Response:
-    """Reads the body, and sees that it is JSON."""
-    json.loads(await request.read())
+    """Reads the body, and sees that it is an event."""
+    try:
+        Exact.model_validate_json(await request.read())
+    except ValidationError:
+        return web.Response(status=400)
     return web.Response(status=202, text="stored\n")
 
 
