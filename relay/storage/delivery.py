@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     BindParameter,
+    ColumnElement,
     Connection,
     Double,
     Integer,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal_column,
     select,
     update,
 )
@@ -183,6 +185,11 @@ class Taking:
     standing: int
 
 
+_EMPTY: Final[ColumnElement[str]] = literal_column("''")
+_ZERO: Final[ColumnElement[int]] = literal_column("0")
+"""Written out, as in the index's own condition: a prepared statement with bound values would not find it."""
+
+
 def _taking() -> Select[Any]:
     mine = placements.c.message == messages.c.id
     standing = select(func.count()).select_from(placements).where(mine).scalar_subquery()
@@ -190,7 +197,7 @@ def _taking() -> Select[Any]:
     of_webhook = messages.c.webhook == bindparam("webhook", type_=Text())
     return (
         select(messages, form, standing)
-        .where(messages.c.channel == _CHANNEL, messages.c.takes != "", of_webhook)
+        .where(messages.c.channel == _CHANNEL, messages.c.takes != _EMPTY, of_webhook)
         .order_by(messages.c.id)
     )
 
@@ -211,7 +218,7 @@ def take_no_more(connection: Connection, message_ids: Iterable[int]) -> None:
 
 _LAST_MENTION: Final = Query(
     select(messages.c.created_at, messages.c.mentioned)
-    .where(messages.c.channel == _CHANNEL, messages.c.mentioned > 0)
+    .where(messages.c.channel == _CHANNEL, messages.c.mentioned > _ZERO)
     .order_by(messages.c.created_at.desc())
     .limit(1)
 )

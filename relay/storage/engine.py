@@ -10,10 +10,11 @@ import fcntl
 import os
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -313,7 +314,13 @@ class _PostgreSQL(Database):
                 max_overflow=0,
                 pool_timeout=_WAIT,
                 hide_parameters=True,
-                connect_args={"connect_timeout": 5, "application_name": "relay"},
+                # What is asked often is prepared by `_told`; the driver would throw it away with its own at each rollback.
+                connect_args={
+                    "connect_timeout": 5,
+                    "application_name": "relay",
+                    "client_encoding": "utf8",
+                    "prepare_threshold": None,
+                },
             )
         except ModuleNotFoundError:
             raise UnusableDatabaseError("PostgreSQL needs the extra: pip install 'flux-relay[postgres]'") from None
@@ -333,16 +340,15 @@ class _PostgreSQL(Database):
 
     def _run(self, work: Work[T], exclusive: bool) -> T:
         with self._engine.begin() as connection:
-            if exclusive:
-                _told(connection, [(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})", None)])
+            _told(connection, [_BEGIN, _ALONE] if exclusive else [_BEGIN])
             return work(connection)
 
     async def read(self, work: Work[T]) -> T:
         return await _to_the_end(self._threads, partial(self._read, work))
 
     def _read(self, work: Work[T]) -> T:
-        with self._engine.connect() as connection:
-            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        with self._engine.begin() as connection:
+            _told(connection, [_BEGIN_READING])
             return work(connection)
 
     async def close(self) -> None:
@@ -351,6 +357,9 @@ class _PostgreSQL(Database):
 
 
 _THREADS: Final = 4
+_BEGIN: Final = ("BEGIN", ())
+_BEGIN_READING: Final = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ())
+_ALONE: Final = (f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})", ())
 
 
 # --- what went wrong ----------------------------------------------------------------------------------------------------
@@ -418,7 +427,7 @@ class _Texts(TypeDecorator[Iterable[str]]):
     cache_ok = True
 
     def process_bind_param(self, value: Iterable[str] | None, dialect: Dialect) -> str:  # noqa: ARG002  # SQLAlchemy's own signature.
-        return _json(list(value or ()))
+        return _json(list(value or ())).decode()
 
 
 class _InList(FunctionElement[bool]):
@@ -477,14 +486,16 @@ def find_all(
 ) -> list[Sequence[Row]]:
     """The rows that each look-up finds by its keys, and each query that is wanted; all are asked at once, and none without keys."""
     told = [
-        (said.statement(connection.dialect), None if isinstance(keys, bool) else (_json(keys),))
+        (said.statement(connection.dialect), () if isinstance(keys, bool) else (_json(keys),))
         for said, keys in asked
         if keys
     ]
     if connection.dialect.name == "postgresql":
-        found = iter([cursor.fetchall() for cursor in _told(connection, told)])
+        found = iter(_told(connection, told))
     else:
-        found = iter([_executed(connection, statement, [keys or ()]).fetchall() for statement, keys in told])
+        found = iter(
+            [_executed(connection, statement, [[*map(bytes.decode, keys)]]).fetchall() for statement, keys in told]
+        )
     return [next(found) if keys else () for _, keys in asked]
 
 
@@ -498,9 +509,9 @@ def write_all(connection: Connection, *given: tuple[Writes, Sequence[Row]]) -> N
             _executed(connection, statement, rows)
 
 
-def _json(values: Collection[object]) -> str:
+def _json(values: Collection[object]) -> bytes:
     """As both databases read it; infinity is the word that PostgreSQL takes for it."""
-    return to_json(list(values), inf_nan_mode="strings").decode()
+    return to_json(list(values), inf_nan_mode="strings")
 
 
 def _executed(connection: Connection, statement: str, rows: Sequence[Row]) -> sqlite3.Cursor:
@@ -512,19 +523,70 @@ def _executed(connection: Connection, statement: str, rows: Sequence[Row]) -> sq
         raise _wrapped(connection, error, sqlite3.Error) from error
 
 
-def _told(
-    connection: Connection, statements: Iterable[tuple[str, tuple[str, ...] | dict[str, Any] | None]]
-) -> Sequence[Any]:
-    """PostgreSQL's own answers to statements with their values, told in one round trip. Raises as SQLAlchemy does."""
+def _told(connection: Connection, statements: Sequence[tuple[str, Sequence[object]]]) -> list[Sequence[Row]]:
+    """PostgreSQL's own rows for each of these statements with its values, in one round trip. Raises as SQLAlchemy does."""
+    if not statements:
+        return []
     driver: Any = connection.connection.driver_connection  # psycopg is an extra.
     errors = cast("Any", connection.dialect.loaded_dbapi).Error
     try:
-        with driver.pipeline():
-            return [driver.execute(statement, bound, binary=True) for statement, bound in statements]
+        return cast("list[Sequence[Row]]", driver.wait(_exchange(driver, connection.info, statements)))
     except errors as error:
         if driver.closed:
             connection.invalidate(error)
         raise _wrapped(connection, error, errors) from error
+
+
+def _exchange(
+    driver: Any,  # noqa: ANN401  # As above.
+    prepared: dict[str, bytes],
+    statements: Sequence[tuple[str, Sequence[object]]],
+) -> Generator[Any, Any, list[Sequence[Row]]]:
+    """All statements out at once, then all answers in, whatever failed. Once prepared, a statement is told by its name.
+
+    The driver's own pipeline looks at the socket after each statement, where it may lose the interpreter to the loop: twice the CPU.
+    """
+    from psycopg import errors, generators, pq
+    from psycopg.adapt import Transformer
+
+    told = [(statement, *_spelled(values)) for statement, values in statements]
+    fresh = {statement: b"relay_%d" % next(_NAMES) for statement, _ in statements if statement not in prepared}
+    server, transformer = driver.pgconn, Transformer(driver)
+    server.enter_pipeline_mode()
+    for statement, name in fresh.items():
+        server.send_prepare(name, statement.encode())
+    for statement, values, formats in told:
+        server.send_query_prepared(
+            prepared.get(statement) or fresh[statement], values, formats, result_format=pq.Format.BINARY
+        )
+    server.pipeline_sync()
+    yield from generators.send(server)
+    results = []
+    for _ in range(len(fresh) + len(told)):
+        results += yield from generators.fetch_many(server)
+    yield from generators.fetch_many(server)
+    server.exit_pipeline_mode()
+    for result in results:
+        if result.status == pq.ExecStatus.FATAL_ERROR:
+            raise errors.error_from_result(result)
+    prepared.update(fresh)
+    rows: list[Sequence[Row]] = []
+    for result in results[len(fresh) :]:
+        transformer.set_pgresult(result, format=pq.Format.BINARY)
+        rows.append(transformer.load_rows(0, result.ntuples, tuple))
+    return rows
+
+
+_NAMES: Final = count()
+"""Never the same again: what was prepared in an exchange that failed is forgotten here, but not there."""
+
+
+def _spelled(values: Sequence[object]) -> tuple[list[bytes], list[int]]:
+    """Values for the wire, and their formats: JSON and numbers are text, and texts are binary, which has no end at a NUL."""
+    return (
+        [value if isinstance(value, bytes) else str(value).encode() for value in values],
+        [int(isinstance(value, str)) for value in values],
+    )
 
 
 def _wrapped(connection: Connection, error: Exception, family: type[Exception]) -> BaseException:
@@ -554,11 +616,13 @@ class Query(_Told):
     def __init__(self, asked: Select[Any]) -> None:
         super().__init__()
         self._asked = asked
-        self._values: dict[str, tuple[dict[str, Any], Sequence[str] | None]] = {}
+        self._values: dict[str, tuple[dict[str, Any], Sequence[str]]] = {}
 
     def _statement(self, dialect: Dialect) -> str:
+        if dialect.name == "postgresql":
+            dialect = cast("Any", type(dialect))(paramstyle="numeric_dollar")
         made = self._asked.compile(dialect=dialect)
-        self._values[dialect.name] = dict(made.params), made.positiontup
+        self._values[dialect.name] = dict(made.params), made.positiontup or ()
         return str(made)
 
     def ask(self, connection: Connection, **values: Any) -> Sequence[Row]:  # noqa: ANN401  # Whatever its columns hold.
@@ -566,10 +630,10 @@ class Query(_Told):
         statement = self.statement(connection.dialect)
         known, order = self._values[connection.dialect.name]
         named = {**known, **values}
-        if order is None:
-            (cursor,) = _told(connection, [(statement, named)])
-            return cast("Sequence[Row]", cursor.fetchall())
-        return _executed(connection, statement, [[named[name] for name in order]]).fetchall()
+        row = [named[name] for name in order]
+        if connection.dialect.name == "postgresql":
+            return _told(connection, [(statement, row)])[0]
+        return _executed(connection, statement, [row]).fetchall()
 
 
 class Lookup(_Told):
@@ -585,7 +649,7 @@ class Lookup(_Told):
         names = ", ".join(quote(column.name) for column in self._column.table.columns)
         table, key = quote(self._column.table.name), quote(self._column.name)
         keys = (
-            "SELECT jsonb_array_elements_text(%s::jsonb)"
+            "SELECT jsonb_array_elements_text($1::jsonb)"
             if dialect.name == "postgresql"
             else "SELECT value FROM json_each(?)"
         )
@@ -625,7 +689,7 @@ class Rows(Writes):
         names = ", ".join(quote(column.name) for column in columns)
         if dialect.name == "postgresql":
             fields = ", ".join(f"(r->>{i})::{column.type.compile(dialect)}" for i, column in enumerate(columns))
-            values = f"SELECT {fields} FROM jsonb_array_elements(%s::jsonb) AS r"  # noqa: S608  # Names of our own tables.
+            values = f"SELECT {fields} FROM jsonb_array_elements($1::jsonb) AS r"  # noqa: S608  # Names of our own tables.
         else:
             values = f"VALUES ({', '.join('?' * len(columns))})"
         insert = f"INSERT INTO {quote(self._table.name)} ({names}) {values}"
@@ -652,7 +716,7 @@ class Touches(Writes):
                 f"{quote(column.name)} = (r->>{i})::{column.type.compile(dialect)}"
                 for i, column in enumerate(self._columns, 1)
             )
-            return f"UPDATE {table} SET {news} FROM jsonb_array_elements(%s::jsonb) AS r WHERE {table}.{key} = r->>0"  # noqa: S608  # Names of our own tables.
+            return f"UPDATE {table} SET {news} FROM jsonb_array_elements($1::jsonb) AS r WHERE {table}.{key} = r->>0"  # noqa: S608  # Names of our own tables.
         # SQLite numbers its parameters, so that the key may come first.
         news = ", ".join(f"{quote(column.name)} = ?{i}" for i, column in enumerate(self._columns, 2))
         return f"UPDATE {table} SET {news} WHERE {key} = ?1"  # noqa: S608  # As above.
@@ -669,5 +733,5 @@ class Removals(Writes):
         quote = dialect.identifier_preparer.quote
         table, column = quote(self._column.table.name), quote(self._column.name)
         if dialect.name == "postgresql":
-            return f"DELETE FROM {table} USING jsonb_array_elements(%s::jsonb) AS r WHERE {column} = r->>0"  # noqa: S608  # Names of our own tables.
+            return f"DELETE FROM {table} USING jsonb_array_elements($1::jsonb) AS r WHERE {column} = r->>0"  # noqa: S608  # Names of our own tables.
         return f"DELETE FROM {table} WHERE {column} = ?"  # noqa: S608  # As above.

@@ -1,12 +1,16 @@
 """What a database is asked, as its driver hears it: the hot statements go past SQLAlchemy."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
+from unittest.mock import patch
 
 import psycopg
 from psycopg.abc import Params
 from sqlalchemy import Connection
+
+from relay.storage import engine
 
 Asked = list[tuple[str, Any]]
 """Statements with their values; SQLite tells them as one text, and a write of many rows once for each."""
@@ -23,7 +27,8 @@ def heard(connection: Connection) -> Iterator[Asked]:
         driver.set_trace_callback(None)
     else:
         driver.cursor_factory = _noting(asked)
-        yield asked
+        with patch.object(engine, "_exchange", _noted(asked)):
+            yield asked
         driver.cursor_factory = psycopg.Cursor
 
 
@@ -48,3 +53,20 @@ def _noting(asked: Asked) -> type[psycopg.Cursor[Any]]:
             return super().execute(query, params, **options)
 
     return Noting
+
+
+def _noted(asked: Asked) -> Any:  # noqa: ANN401  # It is called as what it stands before.
+    """What is told past the cursor, noted as the cursor would take it."""
+    exchange = engine._exchange
+
+    def noted(
+        driver: Any,  # noqa: ANN401  # As the engine has it.
+        prepared: dict[str, bytes],
+        statements: Sequence[tuple[str, Sequence[Any]]],
+    ) -> Generator[Any, Any, Any]:
+        for statement, values in statements:
+            named = {f"v{i}": v.decode() if isinstance(v, bytes) else v for i, v in enumerate(values, 1)}
+            asked.append((re.sub(r"\$(\d+)", r"%(v\1)s", statement), named))
+        return exchange(driver, prepared, statements)
+
+    return noted

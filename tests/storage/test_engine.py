@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 from sqlalchemy import Connection, exc, text
 
-from relay.storage import engine
+from relay.storage import engine, tables
 from relay.storage.engine import Database, UnusableDatabaseError, describe, is_outage
 from relay.storage.meta import get_meta, set_meta
 from tests.conftest import ROOT
@@ -354,6 +354,30 @@ async def test_a_lock_that_another_replica_never_lets_go_is_an_outage(database: 
     assert is_outage(raised.value)
     go_on.set()
     await task
+
+
+@POSTGRESQL
+async def test_what_was_told_together_with_a_failure_can_be_told_again(database: Database) -> None:
+    writes = engine.Rows(tables.relay)
+
+    def told(connection: Connection, value: str | None) -> None:
+        engine.write_all(connection, (writes, [("count", value)]), (writes, [("other", value)]))
+
+    for _ in range(8):
+        with pytest.raises(exc.IntegrityError):
+            await database.run(partial(told, value=None), exclusive=True)
+        assert await value(database, "count") is None
+    await database.run(partial(told, value="1"), exclusive=True)
+    assert await value(database, "count") == "1"
+
+
+@POSTGRESQL
+async def test_a_text_does_not_end_at_a_nul(database: Database) -> None:
+    await database.run(add_one)
+    with pytest.raises(exc.DBAPIError) as raised:
+        await value(database, "count\0er")
+    assert not is_outage(raised.value)
+    assert await value(database, "count") == "1"
 
 
 @POSTGRESQL
