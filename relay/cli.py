@@ -88,11 +88,10 @@ def serve(
     log_json: Annotated[bool, typer.Option("--log-json", help="Log lines as JSON.")] = False,
 ) -> None:
     """Take events, and keep the channels reconciled. SIGHUP or a changed file reloads."""
-    from relay.tools.running import run, without
+    from relay.observe.lean import without
+    from relay.tools.running import run
 
-    with without(
-        "rich"
-    ):  # structlog would take it for the tracebacks of a developer's console: 5 MB that a server never shows.
+    with without("rich"):  # structlog would take it, for the tracebacks of a developer's console.
         from relay.app import serve as served
         from relay.observe.logs import configure
 

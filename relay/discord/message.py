@@ -7,8 +7,10 @@ nothing, and nothing of it leaves this file.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -19,6 +21,7 @@ from relay.core.posting import Degraded
 from relay.discord import shared
 from relay.discord.embeds import Embed, Room, blocks, compact, end, fitted, full, line
 from relay.discord.markdown import MAX_BUTTON_URL, mentions, openable, plain, shortened
+from relay.observe.lean import without
 
 MAX_EMBEDS: Final = 10
 MAX_SUM: Final = 5900
@@ -190,6 +193,15 @@ def _plain(parts: Sequence[tuple[Card | Brief, Form]], gone: str) -> _Draft:
 # --- how it is built ----------------------------------------------------------------------------------------------------
 
 
+@cache
+def _package() -> Any:  # noqa: ANN401  # It ships no types.
+    """discord-webhook, imported with the first message: it brings an HTTP client, whose tables of all alphabets nobody reads."""
+    with without("charset_normalizer", "chardet"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # requests says that it misses them.
+        import discord_webhook  # type: ignore[import-untyped]
+    return discord_webhook
+
+
 def _built(
     draft: _Draft,
     loudness: Loudness,
@@ -199,11 +211,9 @@ def _built(
     username: str | None,
     avatar: str | None,
 ) -> Payload:
-    from discord_webhook import DiscordWebhook  # type: ignore[import-untyped]  # It ships no types, and brings an HTTP client.
-
     ping, users, roles = mentions(given) if editing or loudness is Loudness.PAGE else ("", [], [])
     content = f"{draft.content} {ping}".strip()
-    hook = DiscordWebhook(
+    hook = _package().DiscordWebhook(
         url="",
         content=content,
         username=username,
@@ -224,9 +234,7 @@ def _built(
 
 def _embed(embed: Embed) -> dict[str, Any]:
     """An embed as the package builds it, without what it leaves unset, which it would send as null."""
-    from discord_webhook import DiscordEmbed
-
-    built = DiscordEmbed(title=embed.title or None, description=embed.description, color=embed.colour)
+    built = _package().DiscordEmbed(title=embed.title or None, description=embed.description, color=embed.colour)
     if embed.footer:
         built.set_footer(embed.footer)
     return {key: _pruned(value) for key, value in vars(built).items() if value}

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     ColumnElement,
+    Connection,
     Double,
     Index,
     Integer,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    event,
     text,
 )
 
@@ -78,7 +80,16 @@ def _subject() -> tuple[Column[str], ...]:
 
 
 def _partial(name: str, *columns: ColumnElement[Any], where: Any) -> Index:  # noqa: ANN401  # SQLAlchemy's conditions have no common public type.
-    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
+    return Index(name, *columns, sqlite_where=where)
+
+
+@event.listens_for(metadata, "before_create")
+def _partial_in_postgresql(_: MetaData, connection: Connection, **__: Any) -> None:  # noqa: ANN401  # SQLAlchemy's own signature.
+    """PostgreSQL's indexes have the same conditions. Said when they are made: it loads its dialect, which SQLite need not carry."""
+    if connection.dialect.name == "postgresql":
+        for index in [index for table in metadata.tables.values() for index in table.indexes]:
+            if (where := index.dialect_options["sqlite"]["where"]) is not None:
+                index.dialect_kwargs["postgresql_where"] = where
 
 
 signals: Final = Table(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
 SWITCH: Final = 0.001
@@ -23,16 +22,3 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         return runner.run(work)
-
-
-@contextmanager
-def without(module: str) -> Iterator[None]:
-    """Whoever is imported within it finds no `module`, and does without, if it is not there already."""
-    there = module in sys.modules
-    if not there:
-        sys.modules[module] = None  # type: ignore[assignment]  # What Python itself takes for "not to be found".
-    try:
-        yield
-    finally:
-        if not there:
-            del sys.modules[module]
