@@ -27,13 +27,11 @@ from relay.observe.logs import fault
 from relay.observe.metrics import Metrics
 from relay.storage import ledger, meta
 from relay.storage.engine import Database, is_outage
-from relay.storage.promise import Memory, Poison, Stopping, StorageAway
+from relay.storage.promise import BATCH, Memory, Poison, Stopping, StorageAway
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
-BATCH: Final = 256
-"""Events in one transaction at most: what keeps a large delivery from making all others wait."""
 APART: Final = 0.005
 """Seconds from the beginning of a small transaction to the next one, at least: what a commit's own cost is spread over."""
 SMALL: Final = 8
@@ -112,11 +110,22 @@ class Writer:
     async def submit(self, events: Sequence[Event]) -> None:
         """Returns once all `events` are committed. Raises StorageAway or Stopping (nothing promised), or Poison."""
         for start in range(0, len(events), BATCH):
-            await self._enqueue(_Item(self._future(), events=events[start : start + BATCH]))
+            told = self._future()
+            self.offer(events[start : start + BATCH], told, None)
+            await told
+
+    def offer(self, events: Sequence[Event], told: asyncio.Future[T], answer: T) -> None:
+        """Commit these, at most `BATCH` of them, with what else waits: `told` gets `answer` then, or what `submit` raises.
+
+        Raises Stopping. Whoever has many deliveries in hand needs no task for each.
+        """
+        self._enqueue(_Item(told, events=events, result=answer))
 
     async def transact(self, work: Callable[[Connection], T]) -> T:
         """Do `work` in the next transaction; returns its result after the commit. Raises StorageAway, or what `work` raises."""
-        return cast("T", await self._enqueue(_Item(self._future(), work=work)))
+        told = self._future()
+        self._enqueue(_Item(told, work=work))
+        return cast("T", await told)
 
     def close(self) -> None:
         """Take no more deliveries; what is known to be wanted can still be recorded."""
@@ -152,12 +161,11 @@ class Writer:
     def _future(self) -> asyncio.Future[Any]:
         return asyncio.get_running_loop().create_future()
 
-    async def _enqueue(self, item: _Item) -> Any:  # noqa: ANN401  # typed by its callers
+    def _enqueue(self, item: _Item) -> None:
         if not self._running.is_set() or self._stopping or (self._closed and item.events):
             raise Stopping("the relay is stopping")
         self._waiting.append(item)
         self._arrived.set()
-        return await item.done
 
     def _next_batch(self) -> list[_Item]:
         batch: list[_Item] = []

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
 from relay.core.event import Event, Instant
 
 T = TypeVar("T")
+
+BATCH: Final = 256
+"""Events in one transaction at most: what keeps a large delivery from making all others wait."""
 
 
 class NotWritten(Exception):  # noqa: N818  # a fact, not a fault

@@ -23,11 +23,12 @@ from relay.core.policy import Policy
 from relay.core.wording import duration, plural
 from relay.sources import PARSERS, Delivered
 from relay.storage.engine import Database, is_outage
+from relay.storage.promise import BATCH
 from relay.storage.rejects import Reject, delete_reject, get_reject, list_rejects
 from relay.tools import listing
 from relay.tools.check import library_of
 from relay.tools.terminal import Ink, Line, RefusedError, clean, columns, table, wrapped
-from relay.writer import BATCH, applied
+from relay.writer import applied
 
 # --- relay rejects ------------------------------------------------------------------------------------------------------
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
+from relay.core.event import Event
 from relay.storage.promise import Promises
+
+T = TypeVar("T")
 
 
 class Accepts(Promises, Protocol):
@@ -17,3 +22,6 @@ class Accepts(Promises, Protocol):
     @property
     def stopping(self) -> bool:
         """Whether it takes nothing more because the relay stops."""
+
+    def offer(self, events: Sequence[Event], told: asyncio.Future[T], answer: T) -> None:
+        """Apply at most `BATCH` events: `told` gets `answer` after the commit, or what `submit` would raise. Raises Stopping."""

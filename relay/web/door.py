@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from email.utils import formatdate
 from enum import Enum
+from time import time
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from multidict import CIMultiDict
 
 from relay.core.event import Source
@@ -57,6 +59,48 @@ def answer(status: int, line: str, headers: Mapping[str, str] | None = None) -> 
     if headers is not None:
         kept.update(headers)
     return web.Response(status=status, body=f"{line}\n".encode(), headers=kept)
+
+
+class _Stored(web.StreamResponse):
+    """What a sender is told whose delivery is stored, made once for all of them: only the date in it changes.
+
+    aiohttp makes an answer and its headers anew each time, which costs as much as to read the request.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(status=202)
+        self._at = 0
+        self._bytes = b""
+
+    @property
+    def keep_alive(self) -> bool:
+        return True
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Write all of it: nothing is left for `write_eof`."""
+        if (now := int(time())) != self._at:
+            self._at, self._bytes = now, _written(answer(202, "stored"), now)
+        await request.writer.write(self._bytes)
+        await request.writer.drain()
+
+    async def write_eof(self, data: bytes = b"") -> None: ...
+
+
+def _written(response: web.Response, now: int) -> bytes:
+    """`response` as it goes over a connection that is kept, by HTTP/1.1."""
+    body = cast("bytes", response.body)
+    headers = {**response.headers, "Content-Length": str(len(body)), "Date": formatdate(now, usegmt=True)}
+    lines = (f"HTTP/1.1 {response.status} {response.reason}", *(f"{name}: {text}" for name, text in headers.items()))
+    return "\r\n".join((*lines, "", "")).encode() + body
+
+
+_STORED: Final = _Stored()
+
+
+def stored(request: web.BaseRequest) -> web.StreamResponse:
+    """202: what was sent survives whatever comes."""
+    kept = request.keep_alive and request.version == HttpVersion11
+    return _STORED if kept else answer(202, "stored")
 
 
 class Door:

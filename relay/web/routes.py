@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from hashlib import sha256
 from time import perf_counter
 from types import MappingProxyType
@@ -15,22 +15,22 @@ from typing import Final, assert_never
 import structlog
 from aiohttp import web
 
-from relay.config.values import Configuration, SourceSettings
+from relay.config.values import Configuration
 from relay.core import own
 from relay.core.event import Instant, NotJson, Source, Unreadable
 from relay.observe.logs import fault
 from relay.observe.metrics import Metrics
-from relay.sources import PARSERS, Delivered, Parsed, Parser
+from relay.sources import PARSERS, Delivered, Parser
 from relay.storage.promise import NotWritten, Poison, Stopping, StorageAway
 from relay.storage.rejects import add_reject
-from relay.web import Accepts, auth, health, quiet
+from relay.web import Accepts, health, quiet
 from relay.web.auth import Proof, Signature
-from relay.web.door import LIMITS, MIB, Door, Handler, Refusal, answer
+from relay.web.door import MIB, Door, Handler, Refusal, answer, stored
+from relay.web.entrance import OUR_BUG, Entrance
+from relay.web.examining import Examiner
 
 log = structlog.get_logger(__name__)
 
-LARGE: Final = 256 * 1024
-"""Bytes from which a body is verified and parsed off the loop, one at a time."""
 RETRY_AFTER: Final[Mapping[str, str]] = MappingProxyType({"Retry-After": "2"})
 """Flux's 15 s must hold it several times (reference/flux.md §3.5)."""
 QUIET: Final = 60.0
@@ -47,50 +47,7 @@ _STRAY: Final = MappingProxyType({Source.FLUX: ("/slack",), Source.ALERTMANAGER:
 
 It is let in and proven like any other, so that the notice can say how to cure it.
 """
-_KINDS: Final = ("not_json", "unreadable", "poison")
-"""Why a payload is kept, in a word each: the label of `relay_rejects`."""
 _NOT_APPLICABLE: Final = "a payload that the relay cannot apply"
-_NOT_READABLE: Final = "a payload at which the relay's parser failed"
-_OUR_BUG: Final = "this is a bug of the relay: please report it with the payload that `relay rejects` shows"
-
-
-class _Entrance:
-    """One configured source, with all that a request needs looked up once."""
-
-    __slots__ = ("accepted", "limit", "locked", "parse", "policy", "seconds", "settings", "source")
-
-    def __init__(self, settings: SourceSettings, configuration: Configuration, metrics: Metrics, parse: Parser) -> None:
-        self.settings = settings
-        self.source = settings.policy
-        self.policy = configuration.policy
-        self.parse = parse
-        self.limit = LIMITS[settings.kind]
-        self.locked = not settings.served(configuration.listen)
-        self.accepted = metrics.requests.labels(settings.name, "202")
-        for code in ("400", "401"):  # From 0: the first of them is an increase.
-            metrics.requests.labels(settings.name, code)
-        for kind in _KINDS:
-            metrics.rejects.labels(settings.name, kind)
-        self.seconds = metrics.request_seconds.labels(settings.name)
-
-    def prove(self, request: web.BaseRequest) -> Proof | Signature:
-        """What the headers prove. Without credentials everybody is who they say, where such a source is served at all.
-
-        A browser is not: any page that somebody on this machine opens can make it post to the loopback, and it says so in `Origin`.
-        """
-        if self.settings.credentials:
-            return auth.by_headers(self.settings.kind, self.settings.credentials, request.headers)
-        return Proof.REFUSED if self.locked or "Origin" in request.headers else Proof.GIVEN
-
-    def examine(self, proof: Proof | Signature, body: bytes, now: Instant) -> Parsed | Proof:
-        """The body's Events, once it proved what its headers claimed. Runs on the loop or in a thread; touches nothing."""
-        if isinstance(proof, Signature) and not proof.signs(body, self.settings.credentials):
-            return Proof.REFUSED
-        try:
-            return self.parse(body, self.source, self.policy, now)
-        except Exception as error:  # noqa: BLE001  # No body ends the relay, and none is answered with a retry for ever.
-            log.error("parser raised", sender=self.settings.name, **fault(error))  # noqa: TRY400  # Its text may hold the body's.
-            return Unreadable(_NOT_READABLE, _OUR_BUG)
 
 
 class Front:
@@ -114,8 +71,8 @@ class Front:
         self._door = door
         self._parsers = parsers
         self._seen: Configuration | None = None
-        self._entrances: Mapping[str, _Entrance] = {}
-        self._large = asyncio.Semaphore(1)
+        self._entrances: Mapping[str, Entrance] = {}
+        self._examiner = Examiner(writer)
         self._said: dict[tuple[str, str], Instant] = {}
         metrics.ready.set_function(lambda: not health.unready(writer, door))
 
@@ -142,20 +99,15 @@ class Front:
             code = "500"
             return answer(500, "the relay failed: its log says where")
         finally:
-            entrance.seconds.observe(perf_counter() - began)
-            if code == "202":
-                entrance.accepted.inc()
-                self._metrics.last_received.labels(entrance.settings.name).set(self._clock())
-            else:
-                self._metrics.requests.labels(entrance.settings.name, code).inc()
+            entrance.count(code, perf_counter() - began, self._clock())
         return _hang_up(request)
 
-    def _current(self) -> Mapping[str, _Entrance]:
+    def _current(self) -> Mapping[str, Entrance]:
         """The entrances by path, made anew when the configuration is another."""
         configuration = self._live()
         if configuration is not self._seen:
             proper = {
-                settings.path.removesuffix("/"): _Entrance(
+                settings.path.removesuffix("/"): Entrance(
                     settings, configuration, self._metrics, self._parsers[settings.kind]
                 )
                 for settings in configuration.sources
@@ -188,7 +140,7 @@ class Front:
             return health.readyz(self._writer, self._door)
         return health.exposition(self._metrics)
 
-    async def _deliver(self, request: web.BaseRequest, entrance: _Entrance) -> web.Response | None:
+    async def _deliver(self, request: web.BaseRequest, entrance: Entrance) -> web.StreamResponse | None:
         """The rows by headers, then the body. None where nothing is answered: the connection is closed."""
         settings = entrance.settings
         if request.method != "POST":
@@ -215,23 +167,26 @@ class Front:
             case bytes():
                 try:
                     # A writer that ended while the body came would never answer.
-                    return await self._take(entrance, proof, body) if self._writer.ready else _busy()
+                    return await self._take(request, entrance, proof, body) if self._writer.ready else _busy()
                 finally:
                     self._door.release(body)
             case _:
                 assert_never(body)
 
-    async def _take(self, entrance: _Entrance, proof: Proof | Signature, body: bytes) -> web.Response:
+    async def _take(
+        self, request: web.BaseRequest, entrance: Entrance, proof: Proof | Signature, body: bytes
+    ) -> web.StreamResponse:
         """The rows by body. Raises StorageAway or Stopping where nothing is promised."""
         now = self._clock()
-        if len(body) > LARGE:
-            async with self._large:
-                found = await asyncio.to_thread(entrance.examine, proof, body, now)
-        else:
-            found = entrance.examine(proof, body, now)
+        try:
+            found = await self._examiner.take(partial(entrance.examine, proof, now), body)
+        except Poison:
+            await self._keep(entrance, "poison", _NOT_APPLICABLE, OUR_BUG, body, now)
+            return answer(202, f"kept, but it is {_NOT_APPLICABLE}")
         match found:
             case Delivered():
-                return await self._accept(entrance, found, body, now)
+                self._count_lost(entrance, found)
+                return stored(request)
             case Unreadable(why, cure):
                 await self._keep(entrance, "unreadable", why, cure, body, now)
                 return answer(202, f"kept, but unreadable: {why}")
@@ -243,21 +198,16 @@ class Front:
             case _:
                 assert_never(found)
 
-    async def _accept(self, entrance: _Entrance, found: Delivered, body: bytes, now: Instant) -> web.Response:
+    def _count_lost(self, entrance: Entrance, found: Delivered) -> None:
+        """What of a delivery did not come, or was no alert."""
         name = entrance.settings.name
-        try:
-            await self._writer.submit(found.events)
-        except Poison:
-            await self._keep(entrance, "poison", _NOT_APPLICABLE, _OUR_BUG, body, now)
-            return answer(202, f"kept, but it is {_NOT_APPLICABLE}")
         if found.truncated:
             self._metrics.truncated.labels(name).inc(found.truncated)
         if found.refused:
             self._metrics.refused.labels(name).inc(found.refused)
             log.warning("alerts refused", sender=name, count=found.refused, why=found.notices)
-        return answer(202, "stored")
 
-    async def _keep(self, entrance: _Entrance, kind: str, why: str, cure: str, body: bytes, now: Instant) -> None:
+    async def _keep(self, entrance: Entrance, kind: str, why: str, cure: str, body: bytes, now: Instant) -> None:
         """Keep a payload that is no good, and show that it came."""
         await self._reject(entrance, kind, why, cure, body, now)
         settings, policy = entrance.settings, entrance.policy
@@ -266,7 +216,7 @@ class Front:
         except Poison as error:
             log.error("own event cannot be applied", sender=settings.name, **fault(error))  # noqa: TRY400  # As above.
 
-    async def _reject(self, entrance: _Entrance, kind: str, why: str, cure: str, body: bytes, now: Instant) -> None:
+    async def _reject(self, entrance: Entrance, kind: str, why: str, cure: str, body: bytes, now: Instant) -> None:
         source, sender = entrance.settings.kind.value, entrance.settings.name
         number = await self._writer.transact(
             lambda connection: add_reject(
@@ -277,7 +227,7 @@ class Front:
         digest = sha256(body).hexdigest()[:12]
         log.warning("payload rejected", sender=sender, why=why, reject=number, size=len(body), digest=digest)
 
-    def _unauthorized(self, entrance: _Entrance, why: str) -> web.Response:
+    def _unauthorized(self, entrance: Entrance, why: str) -> web.Response:
         """The same for every cause, to the sender; the operator's log says which, at most once a minute."""
         now = self._clock()
         key = (entrance.settings.name, why)
@@ -293,7 +243,7 @@ def _busy() -> web.Response:
     return answer(503, "not now: try again", RETRY_AFTER)
 
 
-def _too_long(entrance: _Entrance) -> web.Response:
+def _too_long(entrance: Entrance) -> web.Response:
     return answer(413, f"too long: at most {entrance.limit // MIB} MiB")
 
 

@@ -15,6 +15,7 @@ from relay.config.secrets import Secret, SecretValue
 from relay.config.values import BasicPair, Configuration, Credentials, Listen, SourceSettings
 from relay.core.event import Event, Source
 from relay.core.policy import Policy
+from relay.storage.promise import Memory
 from relay.storage.tables import metadata
 from tests.core.make import POLICY
 
@@ -83,16 +84,29 @@ class Pages:
     def __init__(self) -> None:
         self.ready = True
         self.stopping = False
+        self.memory = Memory()
+        self.changed: Callable[[], None] = lambda: None
         self.fails: Exception | None = None
         self.events: list[Event] = []
         self._engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
         metadata.create_all(self._engine)
 
     async def submit(self, events: Sequence[Event]) -> None:
-        await asyncio.sleep(0)
+        told = asyncio.get_running_loop().create_future()
+        self.offer(events, told, None)
+        await told
+
+    def offer(self, events: Sequence[Event], told: asyncio.Future[T], answer: T) -> None:
+        asyncio.get_running_loop().call_soon(self._keep, events, told, answer)
+
+    def _keep(self, events: Sequence[Event], told: asyncio.Future[T], answer: T) -> None:
+        if told.done():
+            return
         if self.fails is not None:
-            raise self.fails
+            told.set_exception(self.fails)
+            return
         self.events += events
+        told.set_result(answer)
 
     async def transact(self, work: Callable[[Connection], T]) -> T:
         with self._engine.begin() as connection:

@@ -1,6 +1,8 @@
 import asyncio
 import gzip
+import time
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from io import BytesIO
 
 import pytest
@@ -253,3 +255,33 @@ async def test_requests_in_one_go_are_answered_one_by_one(pages: Pages, serve: S
     heard = await say(front.port, request() * 3 + request("/flux", BODY, "A: b", CLOSE))
     assert statuses(heard) == [202, 202, 202, 401]
     assert len(pages.events) == 3
+
+
+async def test_what_is_stored_is_answered_alike_on_a_kept_connection_and_on_one_that_ends(
+    pages: Pages, serve: Serve
+) -> None:
+    front = await serve(pages)
+    kept = request()
+    ends = request("/flux", BODY, f"X-Signature: {signed(BODY)}", "Connection: close")
+    older = kept.replace(b"HTTP/1.1", b"HTTP/1.0")
+    answers = [
+        (await say(front.port, kept, kept, ends, pause=0.05)).decode().split("HTTP/1.1 202 Accepted\r\n"),
+        (await say(front.port, older)).decode().split("HTTP/1.0 202 Accepted\r\n"),
+    ]
+    assert [len(one) for one in answers] == [4, 2]
+    first, second, last = (headers(one) for one in answers[0][1:])
+    assert first.keys() == {"Content-Type", "Server", "Content-Length", "Date"}
+    assert first.items() - second.items() <= {("Date", first["Date"])}
+    assert last == second | {"Connection": "close", "Date": last["Date"]}
+    assert headers(answers[1][1]).keys() == first.keys(), "HTTP/1.0 closes unless it was asked not to"
+    for one in (first, second, last):
+        assert parsedate_to_datetime(one["Date"]).tzinfo is not None
+        assert abs(parsedate_to_datetime(one["Date"]).timestamp() - time.time()) < 5
+        assert one["Server"] == "relay"
+    assert all(one.partition("\r\n\r\n")[2] == "stored\n" for one in (*answers[0][1:], answers[1][1]))
+
+
+def headers(said: str) -> dict[str, str]:
+    """Those of an answer without its first line."""
+    lines = said.partition("\r\n\r\n")[0].split("\r\n")
+    return {name: text for name, _, text in (line.partition(": ") for line in lines)}

@@ -26,7 +26,7 @@ from relay.storage.engine import Database
 from relay.storage.promise import Poison, Stopping, StorageAway
 from relay.storage.rejects import get_reject, list_rejects
 from relay.storage.tables import incidents, rejects, signals
-from relay.web.routes import LARGE
+from relay.web.examining import LARGE
 from relay.writer import Writer
 from tests.core.make import POLICY
 from tests.web.conftest import Serve, Served
