@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from itertools import count
+from itertools import compress, count
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -93,12 +93,20 @@ class Database(ABC):
     async def run(self, work: Work[T], *, exclusive: bool = False) -> T:
         """What `work` returns, once its transaction is committed for good. If it raises, or the commit does, nothing changed.
 
-        `exclusive` keeps every other exclusive work of every replica waiting. A cancelled run may have been committed.
+        `exclusive` keeps every other exclusive work of every replica waiting, from its first question on. A cancelled run may have
+        been committed.
         """
 
     @abstractmethod
     async def read(self, work: Work[T]) -> T:
         """What `work` returns of one consistent view; it changes nothing and holds up no `run`."""
+
+    @abstractmethod
+    async def glance(self, work: Work[T]) -> T:
+        """As `read`, for what takes milliseconds and is asked again and again: SQLite does it at once, on the loop.
+
+        A thread would want the interpreter for most of that time too, and the two would take it from each other.
+        """
 
     @abstractmethod
     async def close(self) -> None:
@@ -157,7 +165,7 @@ async def _to_the_end(executor: Executor, work: Callable[[], T]) -> T:
 
 
 class _SQLite(Database):
-    """One connection that writes, on the loop, under one lock; one that reads, in a thread of its own."""
+    """One connection that writes, on the loop, under one lock; one that reads, in a thread of its own, and one for glances."""
 
     dialect = "sqlite"
 
@@ -168,7 +176,7 @@ class _SQLite(Database):
         self.alone = serving
         self._engine = _sqlite_engine(path)
         self._writer: Connection | None = None
-        self._reader: Connection | None = None
+        self._reader, self._glancer = (_Reader(self._connect, patience) for patience in (5000, 100))
         self._turn = asyncio.Lock()
         self._commits = ThreadPoolExecutor(1, "commit")
         self._reads = ThreadPoolExecutor(1, "read")
@@ -193,7 +201,7 @@ class _SQLite(Database):
         while True:
             try:
                 if self._writer is None:
-                    self._writer = self._connect("BEGIN IMMEDIATE", "PRAGMA busy_timeout = 0")
+                    self._writer = self._connect("BEGIN IMMEDIATE", "busy_timeout = 0")
                 return self._writer.begin()
             except exc.OperationalError as error:
                 if _sqlite_code(error) != sqlite3.SQLITE_BUSY or patience <= 0:
@@ -202,9 +210,10 @@ class _SQLite(Database):
             patience -= pause
             pause = min(2 * pause, 0.05)
 
-    def _connect(self, begin: str, pragma: str) -> Connection:
+    def _connect(self, begin: str, *pragmas: str) -> Connection:
         connection = self._engine.connect().execution_options(begin=begin)
-        _driver(connection).execute(pragma)
+        for pragma in pragmas:
+            _driver(connection).execute(f"PRAGMA {pragma}")
         return connection
 
     def _undo(self) -> None:
@@ -225,28 +234,15 @@ class _SQLite(Database):
                 writer.close()
 
     async def read(self, work: Work[T]) -> T:
-        return await _to_the_end(self._reads, partial(self._read, work))
+        return await _to_the_end(self._reads, partial(self._reader.read, work))
 
-    def _read(self, work: Work[T]) -> T:
-        try:
-            if self._reader is None:
-                self._reader = self._connect("BEGIN", "PRAGMA query_only = ON")
-            with self._reader.begin():
-                return work(self._reader)
-        except Exception as error:
-            if is_outage(error):
-                self._forget_reader()
-            raise
-
-    def _forget_reader(self) -> None:
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            with suppress(exc.SQLAlchemyError, sqlite3.Error):
-                reader.close()
+    async def glance(self, work: Work[T]) -> T:
+        return self._glancer.read(work)
 
     async def close(self) -> None:
         async with self._turn:
-            await _to_the_end(self._reads, self._forget_reader)
+            await _to_the_end(self._reads, self._reader.forget)
+            self._glancer.forget()
             await _to_the_end(self._commits, self._forget_writer)
             self._commits.shutdown()
             self._reads.shutdown()
@@ -254,6 +250,33 @@ class _SQLite(Database):
             if self._lock_file is not None:
                 os.close(self._lock_file)
                 self._lock_file = None
+
+
+class _Reader:
+    """A connection that only reads, opened when it is first needed; for one thread at a time."""
+
+    def __init__(self, connect: Callable[..., Connection], patience: int) -> None:
+        self._connect = connect
+        self._patience = f"busy_timeout = {patience}"  # Milliseconds.
+        self._connection: Connection | None = None
+
+    def read(self, work: Work[T]) -> T:
+        try:
+            if self._connection is None:
+                self._connection = self._connect("BEGIN", "query_only = ON", self._patience)
+            with self._connection.begin():
+                return work(self._connection)
+        except Exception as error:
+            if is_outage(error):
+                self.forget()
+            raise
+
+    def forget(self) -> None:
+        """Open the file anew next time."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(exc.SQLAlchemyError, sqlite3.Error):
+                connection.close()
 
 
 def _hold(path: Path) -> int:
@@ -335,21 +358,37 @@ class _PostgreSQL(Database):
             connection.execute("SET enable_seqscan = off")
             connection.commit()
 
+        @event.listens_for(self._engine, "before_cursor_execute")
+        def catch_up(connection: Connection, *_: object) -> None:
+            """SQLAlchemy's own statements come after those that wait."""
+            _told(connection, ())
+
     async def run(self, work: Work[T], *, exclusive: bool = False) -> T:
         return await _to_the_end(self._threads, partial(self._run, work, exclusive))
 
     def _run(self, work: Work[T], exclusive: bool) -> T:
+        return self._transact(work, [_BEGIN, _ALONE] if exclusive else [_BEGIN])
+
+    def _transact(self, work: Work[T], opening: Iterable[_Statement]) -> T:
+        """Its beginning goes out with the first question of `work`, and what it wrote last with its end: each turn takes its time."""
         with self._engine.begin() as connection:
-            _told(connection, [_BEGIN, _ALONE] if exclusive else [_BEGIN])
-            return work(connection)
+            waiting = _waiting(connection)
+            waiting += opening
+            try:
+                result = work(connection)
+                _told(connection, [_COMMIT])
+            finally:
+                waiting.clear()
+            return result
 
     async def read(self, work: Work[T]) -> T:
         return await _to_the_end(self._threads, partial(self._read, work))
 
+    async def glance(self, work: Work[T]) -> T:
+        return await self.read(work)
+
     def _read(self, work: Work[T]) -> T:
-        with self._engine.begin() as connection:
-            _told(connection, [_BEGIN_READING])
-            return work(connection)
+        return self._transact(work, [_BEGIN_READING])
 
     async def close(self) -> None:
         await _to_the_end(self._threads, self._engine.dispose)
@@ -357,9 +396,12 @@ class _PostgreSQL(Database):
 
 
 _THREADS: Final = 4
-_BEGIN: Final = ("BEGIN", ())
-_BEGIN_READING: Final = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ())
-_ALONE: Final = (f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})", ())
+_Statement = tuple[str, Sequence[object]]
+"""With its values."""
+_BEGIN: Final[_Statement] = ("BEGIN", ())
+_BEGIN_READING: Final[_Statement] = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ())
+_COMMIT: Final[_Statement] = ("COMMIT", ())
+_ALONE: Final[_Statement] = (f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})", ())
 
 
 # --- what went wrong ----------------------------------------------------------------------------------------------------
@@ -500,10 +542,10 @@ def find_all(
 
 
 def write_all(connection: Connection, *given: tuple[Writes, Sequence[Row]]) -> None:
-    """All writes with their rows, in this order, and at once; what has no rows is left out."""
+    """All writes with their rows, in this order, and at once; PostgreSQL hears of them with what comes next."""
     told = [(writes.statement(connection.dialect), rows) for writes, rows in given if rows]
     if connection.dialect.name == "postgresql":
-        _told(connection, [(statement, (_json(rows),)) for statement, rows in told])
+        _waiting(connection).extend((statement, (_json(rows),)) for statement, rows in told)
     else:
         for statement, rows in told:
             _executed(connection, statement, rows)
@@ -523,14 +565,23 @@ def _executed(connection: Connection, statement: str, rows: Sequence[Row]) -> sq
         raise _wrapped(connection, error, sqlite3.Error) from error
 
 
-def _told(connection: Connection, statements: Sequence[tuple[str, Sequence[object]]]) -> list[Sequence[Row]]:
+def _waiting(connection: Connection) -> list[_Statement]:
+    """What PostgreSQL is to be told before anything else in this transaction, and has no answer that matters."""
+    return cast("list[_Statement]", connection.info.setdefault("waiting", []))
+
+
+def _told(connection: Connection, statements: Sequence[_Statement]) -> list[Sequence[Row]]:
     """PostgreSQL's own rows for each of these statements with its values, in one round trip. Raises as SQLAlchemy does."""
-    if not statements:
+    waiting = _waiting(connection)
+    whole, count = [*waiting, *statements], len(waiting)
+    waiting.clear()
+    if not whole:
         return []
     driver: Any = connection.connection.driver_connection  # psycopg is an extra.
     errors = cast("Any", connection.dialect.loaded_dbapi).Error
+    prepared = cast("dict[str, bytes]", connection.info.setdefault("prepared", {}))
     try:
-        return cast("list[Sequence[Row]]", driver.wait(_exchange(driver, connection.info, statements)))
+        return cast("list[Sequence[Row]]", driver.wait(_exchange(driver, prepared, whole)))[count:]
     except errors as error:
         if driver.closed:
             connection.invalidate(error)
@@ -540,7 +591,7 @@ def _told(connection: Connection, statements: Sequence[tuple[str, Sequence[objec
 def _exchange(
     driver: Any,  # noqa: ANN401  # As above.
     prepared: dict[str, bytes],
-    statements: Sequence[tuple[str, Sequence[object]]],
+    statements: Sequence[_Statement],
 ) -> Generator[Any, Any, list[Sequence[Row]]]:
     """All statements out at once, then all answers in, whatever failed. Once prepared, a statement is told by its name.
 
@@ -550,19 +601,24 @@ def _exchange(
     from psycopg.adapt import Transformer
 
     told = [(statement, *_spelled(values)) for statement, values in statements]
-    fresh = {statement: b"relay_%d" % next(_NAMES) for statement, _ in statements if statement not in prepared}
+    fresh: dict[str, bytes] = {}
     server, transformer = driver.pgconn, Transformer(driver)
     server.enter_pipeline_mode()
-    for statement, name in fresh.items():
-        server.send_prepare(name, statement.encode())
+    asked: list[bool] = []  # Of each answer, whether it is one to a question.
     for statement, values, formats in told:
-        server.send_query_prepared(
-            prepared.get(statement) or fresh[statement], values, formats, result_format=pq.Format.BINARY
-        )
+        name = prepared.get(statement) or fresh.get(statement)
+        if (
+            name is None
+        ):  # Not before what precedes it: a transaction's beginning wants to be the first that is looked at.
+            name = fresh[statement] = b"relay_%d" % next(_NAMES)
+            server.send_prepare(name, statement.encode())
+            asked.append(False)
+        server.send_query_prepared(name, values, formats, result_format=pq.Format.BINARY)
+        asked.append(True)
     server.pipeline_sync()
     yield from generators.send(server)
     results = []
-    for _ in range(len(fresh) + len(told)):
+    for _ in asked:
         results += yield from generators.fetch_many(server)
     yield from generators.fetch_many(server)
     server.exit_pipeline_mode()
@@ -571,7 +627,7 @@ def _exchange(
             raise errors.error_from_result(result)
     prepared.update(fresh)
     rows: list[Sequence[Row]] = []
-    for result in results[len(fresh) :]:
+    for result in compress(results, asked):
         transformer.set_pgresult(result, format=pq.Format.BINARY)
         rows.append(transformer.load_rows(0, result.ntuples, tuple))
     return rows

@@ -26,9 +26,11 @@ def heard(connection: Connection) -> Iterator[Asked]:
         yield asked
         driver.set_trace_callback(None)
     else:
+        engine._told(connection, ())  # What was said before: the transaction's beginning.
         driver.cursor_factory = _noting(asked)
         with patch.object(engine, "_exchange", _noted(asked)):
             yield asked
+            engine._told(connection, ())  # What was written waits for what comes next.
         driver.cursor_factory = psycopg.Cursor
 
 

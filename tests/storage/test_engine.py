@@ -85,14 +85,29 @@ async def test_many_at_once_lose_nothing(database: Database) -> None:
     assert await value(database, "count") == "40"
 
 
-async def test_a_reading_sees_what_was_committed_and_changes_nothing(database: Database) -> None:
+@pytest.mark.parametrize("way", ["read", "glance"])
+async def test_a_reading_sees_what_was_committed_and_changes_nothing(database: Database, way: str) -> None:
+    reads = getattr(database, way)
+    count = partial(get_meta, key="count")
     await database.run(add_one)
-    assert await value(database, "count") == "1"
+    assert await reads(count) == "1"
     with pytest.raises(exc.DBAPIError):
-        await database.read(add_one)
-    assert await value(database, "count") == "1"
+        await reads(add_one)
+    assert await reads(count) == "1"
     await database.run(add_one)
-    assert await value(database, "count") == "2"
+    assert await reads(count) == "2"
+
+
+async def test_a_glance_in_the_middle_of_a_commit_sees_what_was_before(database: Database) -> None:
+    await database.run(add_one)
+    running = [asyncio.create_task(database.run(add_one, exclusive=True)) for _ in range(5)]
+    seen = []
+    while not all(task.done() for task in running):
+        count = await database.glance(partial(get_meta, key="count"))
+        seen.append(count or "")
+        await asyncio.sleep(0)
+    assert seen == sorted(seen)
+    assert await database.glance(partial(get_meta, key="count")) == "6"
 
 
 async def test_a_long_reading_holds_up_no_writing(database: Database) -> None:
@@ -338,7 +353,8 @@ async def test_what_postgresql_says_is_an_outage_or_a_bug(
 async def test_a_lock_that_another_replica_never_lets_go_is_an_outage(database: Database) -> None:
     held, go_on = threading.Event(), threading.Event()
 
-    def hold(_: Connection) -> None:
+    def hold(connection: Connection) -> None:
+        get_meta(connection, "count")  # From the first question on.
         held.set()
         go_on.wait(10)
 
