@@ -28,7 +28,7 @@ MENTION_EVERY: Final = 300.0
 GROWS_FOR: Final = 300.0
 """Seconds after which a Message takes nothing new: what stands far above is not seen, and what is loud should sound again."""
 GROW_EVERY: Final = 1.0
-"""Seconds between two edits by which one Message grows: others go in between, and more come in at once."""
+"""Seconds between two edits by which one Message grows, or of one of hundreds: others go in between, and more come in at once."""
 TEXT_EVERY: Final = 7.0
 """Seconds between two edits of one Message that only move text and counts; a change of state waits for nothing."""
 CAPACITY: Final = {Form.COMPACT: 10, Form.LINE: 100, Form.GROUPED: 600}
@@ -311,6 +311,14 @@ def settled_at(reasons: Iterable[IncidentReason], edits: Sequence[Instant], now:
     if any(reason not in _TEXT for reason in reasons) or sum(1 for at in edits if now - at < 10.0) < BURST:
         return now
     return max(now, edits[-1] + TEXT_EVERY)
+
+
+def spread_at(standing: int, edited_at: Instant, now: Instant) -> Instant:
+    """When a Message may be edited again in which so many stand, whatever changed.
+
+    Each edit of hundreds says all of them anew, and what is worth a burst of edits has a Message of its own.
+    """
+    return max(now, edited_at + GROW_EVERY) if standing > CAPACITY[Form.LINE] else now
 
 
 # --- sound --------------------------------------------------------------------------------------------------------------

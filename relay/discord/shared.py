@@ -152,6 +152,10 @@ def arrived(briefs: Sequence[Brief], cluster: str) -> str:
 # --- grouped lines ------------------------------------------------------------------------------------------------------
 
 
+NEARLY: Final = 64
+"""The part of many that may wait for the next Message, so that not every one of them is tried."""
+
+
 def grouped(briefs: Sequence[Brief], room: Room, keep: int, gone: str) -> tuple[list[Embed], int]:
     """One line for each severity, namespace and cause, with names only; what is `gone` stands by namespace below. As `listed` otherwise."""
     slack = Room(int(room.chars * SLACK), int(room.bytes * SLACK))
@@ -173,11 +177,11 @@ def _fits(briefs: Sequence[Brief], width: int, room: Room, gone: str) -> bool:
 
 
 def _most(briefs: Sequence[Brief], keep: int, width: int, room: Room, gone: str) -> int:
-    """How many of the first have room; at least `keep`, and of new ones at least one."""
+    """How many of the first have room, or a few less; at least `keep`, and of new ones at least one."""
     if _fits(briefs, width, room, gone):
         return len(briefs)
     low, high = max(keep, 1), len(briefs)
-    while low < high:
+    while high - low > len(briefs) // NEARLY:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if _fits(briefs[:middle], width, room, gone) else (low, middle - 1)
     return low

@@ -15,7 +15,7 @@ from relay.core.event import Instant, Severity
 from relay.core.incident import Incident
 from relay.core.outcome import Outcome, RateInfo, Refused, Throttled, Unavailable
 from relay.core.pace import KEPT, MAX_BACKOFF, Bucket, Pace, PlacePace, Route, WebhookPace, backoff
-from relay.core.packing import BURST, Budget, Kind, Made, halved
+from relay.core.packing import BURST, CAPACITY, Budget, Kind, Made, halved
 from relay.core.posting import Message, Posting
 from relay.discord.client import WebhookInfo
 from relay.discord.message import Payload
@@ -146,6 +146,8 @@ class Line:
     """The new Messages of the last minute."""
     edits: dict[int, tuple[Instant, ...]] = field(default_factory=dict)
     """Our ids of the Messages edited last, and when they were."""
+    rooms: dict[Form, int] = field(default_factory=dict)
+    """How many had room in the last new Message of a form that was full."""
     slots_until: Instant = 0.0
     remembered: tuple[Instant, ...] = ()
     """When messages were posted before this Line began."""
@@ -235,6 +237,18 @@ class Line:
         """When what has no room before `ready` is looked at again: many that wait for the same room come one after the other."""
         self.slots_until = max(ready, self.slots_until + SLOT)
         return self.slots_until
+
+    def room(self, form: Form) -> int:
+        """How many are worth reading for a new Message of `form`: a few more than had room in the last; all, where it was not full."""
+        fitted = self.rooms.get(form)
+        return CAPACITY[form] if fitted is None else min(CAPACITY[form], fitted + fitted // 8 + 8)
+
+    def held(self, form: Form, shown: int, asked: int) -> None:
+        """A new Message of `form` had room for `shown` of those that were read for it."""
+        if shown < asked:
+            self.rooms[form] = shown
+        else:
+            self.rooms.pop(form, None)
 
     def edited_at(self, message: Message) -> Instant:
         return self.edits.get(message.id, (message.created_at,))[-1]

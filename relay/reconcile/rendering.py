@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Any, Final
@@ -34,6 +35,8 @@ MEMBERS: Final = 200
 """Members that a card is made of; more are only counted."""
 COUNT_EVERY: Final = 60.0
 """Seconds between two counts of the clusters: a new one is rare, and the count reads every object."""
+AT_ONCE: Final = 16
+"""Lines that are made before a sender may be heard again."""
 BRIEFS: Final = 2_000
 """Lines that are remembered, each until its Incident changes: an edit of hundreds makes anew only what changed."""
 
@@ -115,6 +118,8 @@ class Renderer:
 
     async def _edited(self, line: Line, message: Message, one: Found | None, now: Instant) -> Request | Work:
         """An edit of `message`: `one` of it has changed, or something that stood there has moved."""
+        if one is not None and (spread_at := await self._spread_at(line, message, now)) > now:
+            return partial(delivery.put_off, channel=line.name, message_id=message.id, until=spread_at)
         standing = await self._database.read(lambda c: delivery.standing_in(c, message.id))
         if one is not None and one.posting.incident not in {each.incident.id for each in standing}:
             placed = Placement(one.posting.incident, line.name, one.step.form, len(standing))
@@ -136,6 +141,14 @@ class Renderer:
             case _:
                 return await self._changed(line, message, entries, parts, gone, now)
 
+    async def _spread_at(self, line: Line, message: Message, now: Instant) -> Instant:
+        """When it may be edited: asked before all that stands in it is read."""
+        edited_at = line.edited_at(message)
+        if now - edited_at >= packing.GROW_EVERY:
+            return now
+        standing = await self._database.glance(lambda c: delivery.how_many_stand_in(c, message.id))
+        return packing.spread_at(standing, edited_at, now)
+
     async def _changed_alone(
         self, line: Line, message: Message, entry: _Entry, parts: tuple[Part, ...], gone: tuple[str, ...], now: Instant
     ) -> Request:
@@ -155,7 +168,7 @@ class Renderer:
     async def _pointer(self, line: Line, message: Message, entry: _Entry, now: Instant) -> Request | Work:
         """A Message whose Incident moved to a newer one becomes a line that leads there."""
         led = [message.jump_to, entry.posting.message]
-        targets = await self._database.read(lambda c: delivery.messages_by_id(c, led))
+        targets = await self._database.glance(lambda c: delivery.messages_by_id(c, led))
         target = next((targets[one] for one in led if one in targets and one != message.id), None)
         if target is None:
             return partial(_leave, message=message)
@@ -172,7 +185,7 @@ class Renderer:
     async def _together(self, line: Line, choice: Choice, look: Look, now: Instant) -> Request | Work:
         """A new Message for several: the first that wait, of one kind."""
         kind, form = _kind(choice), choice.form
-        batch = await self._batch(line, kind, min(CAPACITY[form], line.most or CAPACITY[form]), now)
+        batch = await self._batch(line, kind, min(line.room(form), line.most or CAPACITY[form]), now)
         if not batch:
             return _nothing
         mentioned = self._mentioned(kind, [one.due.incident for one in batch], look, now)
@@ -180,6 +193,7 @@ class Renderer:
         announces = _announces(batch, look, now)
         loudness = Loudness.NOTIFY if announces else LOUDNESS[kind]
         payload = await self._several(line, entries, now, kind=kind, loudness=loudness, mentioned=mentioned)
+        line.held(form, payload.shown, len(batch))
         stands = {Kind.END: Form.END}.get(kind, form)
         parts = _new_parts(batch[: payload.shown], stands)
         takes = kind.value if kind.grows and payload.shown == len(batch) else ""
@@ -310,7 +324,7 @@ class Renderer:
         moved = {entry.incident.id: entry.posting.message for entry in entries if entry.form is Form.POINTER}
         if not moved:
             return {}
-        targets = await self._database.read(lambda c: delivery.messages_by_id(c, moved.values()))
+        targets = await self._database.glance(lambda c: delivery.messages_by_id(c, moved.values()))
         found = {incident: line.jump(targets.get(target or 0)) for incident, target in moved.items()}
         return {incident: jump for incident, jump in found.items() if jump is not None}
 
@@ -335,7 +349,7 @@ class Renderer:
     ) -> Card:
         repositories = self._configuration().policy.repositories
         only = next(iter(repositories)) if len(repositories) == 1 else ""
-        members, entries, past = await self._database.read(
+        members, entries, past = await self._database.glance(
             lambda c: (
                 folds.signals_of(c, incident, MEMBERS),
                 [] if incident.is_open else lists.journal_of(c, incident.id, timeline.ENTRIES),
@@ -359,12 +373,12 @@ class Renderer:
     ) -> cards.Context:
         """What a card needs besides its Incident."""
         if now - self._counted_at > COUNT_EVERY:
-            self._clusters, self._counted_at = await self._database.read(lists.clusters_heard), now
+            self._clusters, self._counted_at = await self._database.glance(lists.clusters_heard), now
         configuration = self._configuration()
         folded = folds.NOT_FOLDED
         if incident.folded_into is not None or incident.effects.total:
             channel = posting.channel if posting is not None else ""
-            folded = await self._database.read(lambda c: folds.folds_of(c, incident, channel))
+            folded = await self._database.glance(lambda c: folds.folds_of(c, incident, channel))
         return cards.Context(
             effects=folded.effects,
             kinds=folded.kinds,
@@ -383,7 +397,7 @@ class Renderer:
         """`until 07:30, by ada`: the rule that takes its sound."""
         configuration = self._configuration()
         rule = next((one for one in configuration.policy.quiet if one.key == posting.quiet), None)
-        rule = rule or await self._database.read(lambda c: rules.find(c, posting.quiet))
+        rule = rule or await self._database.glance(lambda c: rules.find(c, posting.quiet))
         return quiet.said(rule, configuration.zone, now) if rule is not None else ""
 
     async def briefs(self, shown: Sequence[tuple[Incident, Posting]], now: Instant) -> dict[str, Brief]:
@@ -401,7 +415,9 @@ class Renderer:
             else:
                 missing.append(entry)
         members = await self._members_of([entry.incident for entry in missing])
-        for entry in missing:
+        for number, entry in enumerate(missing, 1):
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
             incident = entry.incident
             signals = members[incident.id]
             context = await self._context(incident, entry.posting, now)

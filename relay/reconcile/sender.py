@@ -41,7 +41,7 @@ from relay.storage.promise import NotWritten, Promises, StorageAway
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
-BREATH: Final = 0.05
+BREATH: Final = 0.1
 """Seconds between two looks that found nothing to send, at least."""
 LOOK_EVERY: Final = 15.0
 """Seconds between two looks at the database when no wake-up came: a lost one costs at most this."""
@@ -241,7 +241,7 @@ class Reconciler:
         if ready > now:
             return min(ready - now, LOOK_EVERY)
         policy = self._renderer.policy(line)
-        look = await self._database.read(lambda c: looking.look(c, line, policy, now))
+        look = await self._database.glance(lambda c: looking.look(c, line, policy, now))
         if look.stale:
             await self._transact(lambda c: recording.rescheduled(c, line, look.stale, policy, self._clock()))
             return 0.0
@@ -266,14 +266,14 @@ class Reconciler:
         """Seconds until something may be sent: what waits for its turn, or what is due later."""
         if choice.at is not None:
             return min(max(choice.at - now, 0.01), LOOK_EVERY)
-        waiting = dict(await self._database.read(delivery.channels_waiting))
+        waiting = dict(await self._database.glance(delivery.channels_waiting))
         return min(max(waiting.get(line.name, now + LOOK_EVERY) - now, 0.01), LOOK_EVERY)
 
     async def _introduce(self, line: Line) -> float:
         """Ask Discord once where the webhook posts: a cheap probe, and what jump links and shared limits need."""
         if line.failures == 0:
             line.remember(await self._remembered(line.webhook.id), self._clock())
-            line.recall(await self._database.read(lambda c: meta.get_meta(c, WAITS + line.webhook.id)))
+            line.recall(await self._database.glance(lambda c: meta.get_meta(c, WAITS + line.webhook.id)))
             if line.ready_at(Route.EDIT, self._clock()) > self._clock():
                 return 0.0
         answer, info = await self._client.look(line.webhook.id, line.webhook.token)
@@ -296,7 +296,7 @@ class Reconciler:
     async def _remembered(self, webhook: str) -> list[delivery.Attempt]:
         """The attempts of the last minutes, answered or not: a crash never sends a burst twice. Those of webhooks that left count too."""
         known = {line.webhook.id for line in self._lines.values()} - {webhook}
-        attempts = await self._database.read(lambda c: delivery.recent_attempts(c, self._clock() - pace.MEMORY))
+        attempts = await self._database.glance(lambda c: delivery.recent_attempts(c, self._clock() - pace.MEMORY))
         return [attempt for attempt in attempts if attempt.webhook not in known]
 
     async def _moved_in(self, line: Line, info: WebhookInfo) -> None:
@@ -305,7 +305,7 @@ class Reconciler:
         if moved := await self._transact(lambda c: recording.moved_in(c, line, policy, now)):
             log.info("another webhook: what is open is shown again", channel=line.name, incidents=moved)
         await self._tell(own.webhook_back(line.name, now, self._configuration().policy))
-        joined = await self._database.read(lambda c: meta.get_meta(c, JOINED + info.channel_id))
+        joined = await self._database.glance(lambda c: meta.get_meta(c, JOINED + info.channel_id))
         line.place = self._places.setdefault(info.channel_id, Place())
         line.place.remember(line.remembered, joined=joined is not None)
         line.info = info
@@ -419,7 +419,7 @@ class Reconciler:
         """Its webhook is dead: the pages that it owes are owed by its fallback too, and are as loud there as that Channel says."""
         channels, fallback = self._configuration().policy.channels, self._renderer.policy(line).fallback
         to = channels.get(fallback) if fallback is not None else None
-        if to is None or not await self._database.read(lambda c: delivery.pages_not_in(c, line.name, to.name, 1)):
+        if to is None or not await self._database.glance(lambda c: delivery.pages_not_in(c, line.name, to.name, 1)):
             return LOOK_EVERY
         handed = await self._transact(lambda c: recording.handed_over(c, line, to, now))
         log.warning("pages go to the fallback", channel=line.name, to=to.name, incidents=handed)

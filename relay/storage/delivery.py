@@ -239,6 +239,11 @@ class Standing:
     incident: Incident
 
 
+def how_many_stand_in(connection: Connection, message_id: int) -> int:
+    """How many share a Message."""
+    return connection.execute(select(func.count()).where(placements.c.message == message_id)).scalar_one()
+
+
 def standing_in(connection: Connection, message_id: int) -> list[Standing]:
     """What stands in a Message, in order."""
     mine = (postings.c.incident == placements.c.incident) & (postings.c.channel == placements.c.channel)

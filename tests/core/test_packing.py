@@ -31,6 +31,7 @@ from relay.core.packing import (
     kind_of,
     mentions,
     settled_at,
+    spread_at,
 )
 
 NOW = 1_000.0
@@ -293,6 +294,13 @@ def test_a_change_of_state_waits_for_nothing_and_text_only_where_it_moves_again_
     assert settled_at([IncidentReason.MEMBER], often[1:], NOW) == NOW
     assert settled_at([IncidentReason.MEMBER], often, NOW) == NOW + 6.5
     assert settled_at([IncidentReason.MEMBER, IncidentReason.RESOLVED], often, NOW) == NOW
+
+
+def test_a_message_of_hundreds_is_edited_once_a_second_and_others_whenever_they_change() -> None:
+    few, many = CAPACITY[Form.LINE], CAPACITY[Form.LINE] + 1
+    assert spread_at(few, NOW - 0.25, NOW) == NOW
+    assert spread_at(many, NOW - 0.25, NOW) == NOW + 0.75
+    assert spread_at(many, NOW - 1.0, NOW) == NOW
 
 
 @given(count=st.integers(2, 600))
