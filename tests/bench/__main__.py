@@ -1,4 +1,4 @@
-"""`python -m tests.bench [NAME …]` measures what docs/performance.md names; without names all but `storms`, in five minutes at most."""
+"""`python -m tests.bench [NAME …]` measures what docs/performance.md names; without names all but `storms`, in six minutes at most."""
 
 from __future__ import annotations
 

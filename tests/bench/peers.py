@@ -22,6 +22,8 @@ from relay.web.auth import Signature, by_headers
 from tests.bench.bodies import KEY
 
 WEBHOOK: Final = ("1", "opens-nothing")
+_SOURCE: Final = SourcePolicy("flux")
+_POLICY: Final = Policy()
 _CREDENTIALS: Final = Credentials(hmac_keys=(SecretValue(Secret(KEY)),))
 
 
@@ -40,7 +42,7 @@ async def parsing(request: web.Request) -> web.Response:
     proof = by_headers(Source.FLUX, _CREDENTIALS, request.headers)
     if not isinstance(proof, Signature) or not proof.signs(body, _CREDENTIALS):
         return web.Response(status=401)
-    found = parse(body, SourcePolicy("flux"), Policy(), time.time())
+    found = parse(body, _SOURCE, _POLICY, time.time())
     return web.Response(status=202 if isinstance(found, Delivered) else 400, text="stored\n")
 
 
