@@ -30,7 +30,7 @@ GROWS_FOR: Final = 300.0
 GROW_EVERY: Final = 1.0
 """Seconds between two edits by which one Message grows, or of one of hundreds: others go in between, and more come in at once."""
 TEXT_EVERY: Final = 7.0
-"""Seconds between two edits of one Message that only move text and counts; a change of state waits for nothing."""
+"""Seconds between two edits of one Message that only move text and counts; a change of state does not wait for these."""
 CAPACITY: Final = {Form.COMPACT: 10, Form.LINE: 100, Form.GROUPED: 600}
 """How many may share a Message of each form, if their text has room in it."""
 

@@ -364,10 +364,8 @@ class _PostgreSQL(Database):
             _told(connection, ())
 
     async def run(self, work: Work[T], *, exclusive: bool = False) -> T:
-        return await _to_the_end(self._threads, partial(self._run, work, exclusive))
-
-    def _run(self, work: Work[T], exclusive: bool) -> T:
-        return self._transact(work, [_BEGIN, _ALONE] if exclusive else [_BEGIN])
+        opening = [_BEGIN, _ALONE] if exclusive else [_BEGIN]
+        return await _to_the_end(self._threads, partial(self._transact, work, opening))
 
     def _transact(self, work: Work[T], opening: Iterable[_Statement]) -> T:
         """Its beginning goes out with the first question of `work`, and what it wrote last with its end: each turn takes its time."""
@@ -382,13 +380,10 @@ class _PostgreSQL(Database):
             return result
 
     async def read(self, work: Work[T]) -> T:
-        return await _to_the_end(self._threads, partial(self._read, work))
+        return await _to_the_end(self._threads, partial(self._transact, work, [_BEGIN_READING]))
 
     async def glance(self, work: Work[T]) -> T:
         return await self.read(work)
-
-    def _read(self, work: Work[T]) -> T:
-        return self._transact(work, [_BEGIN_READING])
 
     async def close(self) -> None:
         await _to_the_end(self._threads, self._engine.dispose)
