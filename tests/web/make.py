@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -124,14 +125,24 @@ def request(path: str = "/flux", body: bytes = BODY, *lines: str, length: int | 
     return "\r\n".join(head).encode() + body
 
 
-async def say(port: int, *parts: bytes, pause: float = 0.0, patience: float = 5.0) -> bytes:
-    """Send `parts` with pauses between them; what came back until the other side closed, or for `patience` seconds."""
+async def say(
+    port: int, *parts: bytes, pause: float = 0.0, patience: float = 5.0, settles: float | None = None
+) -> bytes:
+    """Send `parts` with pauses between them; what came back until the other side closed, or for `patience` seconds.
+
+    With `settles` it hangs up itself once something came and nothing more for so long: however slow the machine is, something does.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     heard = bytearray()
 
     async def listen() -> None:
-        while part := await reader.read(65536):
-            heard.extend(part)
+        with suppress(TimeoutError):
+            while True:
+                async with asyncio.timeout(settles if heard else None):
+                    part = await reader.read(65536)
+                if not part:
+                    return
+                heard.extend(part)
 
     listening = asyncio.create_task(listen())
     try:

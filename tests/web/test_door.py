@@ -71,7 +71,7 @@ async def test_a_longer_body_is_refused_by_its_length_alone(
     pages: Pages, serve: Serve, path: str, limit: int, header: str
 ) -> None:
     front = await serve(pages)
-    heard = await say(front.port, request(path, b"", header, CLOSE, length=limit + 1), patience=0.5)
+    heard = await say(front.port, request(path, b"", header, CLOSE, length=limit + 1), settles=0.3)
     assert statuses(heard) == [413]
     assert f"at most {limit // MIB} MiB".encode() in heard
 
@@ -121,7 +121,7 @@ async def test_a_full_door_turns_away_before_the_body_and_before_it_asks_who_is_
 ) -> None:
     front = await serve(pages)
     front.door._held = IN_FLIGHT + 1
-    heard = await say(front.port, request("/flux", b"", "X-Nobody: 1", CLOSE, length=100), patience=0.5)
+    heard = await say(front.port, request("/flux", b"", "X-Nobody: 1", CLOSE, length=100), settles=0.3)
     assert statuses(heard) == [503]
     assert b"Retry-After: 2\r\n" in heard
     async with client.get(f"{front.url}/readyz") as response:
@@ -147,7 +147,7 @@ async def test_the_rows_are_decided_in_their_order_before_the_body(
 ) -> None:
     pages.ready = ready
     front = await serve(pages)
-    heard = await say(front.port, request("/flux", b"", *lines, CLOSE, length=length), patience=0.5)
+    heard = await say(front.port, request("/flux", b"", *lines, CLOSE, length=length), settles=0.3)
     assert statuses(heard) == [status]
 
 
@@ -225,7 +225,7 @@ async def test_a_client_that_asks_first_sends_its_body_only_when_it_is_wanted(pa
     expect = "Expect: 100-continue"
     head = request("/flux", BODY, f"X-Signature: {SIGNATURE}", expect, CLOSE)[: -len(BODY)]
     assert statuses(await say(front.port, head, BODY, pause=0.1)) == [100, 202]
-    refused = await say(front.port, request("/flux", b"", "A: b", expect, CLOSE, length=100), patience=0.3)
+    refused = await say(front.port, request("/flux", b"", "A: b", expect, CLOSE, length=100), settles=0.3)
     assert statuses(refused) == [401]
 
 
